@@ -1,0 +1,95 @@
+"""What is known of the attacked model before words are mined: directions, an encoded pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from advgen import registry
+from advgen.attack.progress import Progress
+from advgen.config import AttackConfig, LensConfig
+from advgen.errors import ConfigError
+from advgen.imagesets import ImageSet, load_image_set
+from advgen.lens import NeuronDirections, directions_cached
+from advgen.mining import Evidence, TargetFilter, read_block_list
+from advgen.models import ClipModel
+from advgen.records import Neuron
+from advgen.store import ArtifactStore
+from advgen.text import encode_pool, load_pool, make_solver
+
+
+def gather_evidence(
+    config: AttackConfig, clip: ClipModel, store: ArtifactStore, progress: Progress
+) -> Evidence:
+    """Directions of all neurons of the chosen layers (stored ones if there are any) and the pool.
+
+    Raises:
+        ConfigError: If a layer does not exist or has no later attention layer to act through.
+    """
+    directions = neuron_directions(config.lens, clip, store, progress)
+    progress.stage(f"encoding the text pool {config.text.pool}")
+    encoded = encode_pool(clip, load_pool(config.text.pool))
+    for note in encoded.pool.notes:
+        progress.note(f"text pool {config.text.pool}: {note}")
+    layers = sorted(directions)
+    return Evidence(
+        neurons=[
+            Neuron(layer, index)
+            for layer in layers
+            for index in range(len(directions[layer].direction))
+        ],
+        directions=torch.cat([directions[layer].direction.float() for layer in layers]),
+        encoded=encoded,
+        solver=make_solver("sklearn"),
+        nonzeros=config.text.nonzeros,
+        atoms=config.text.atoms,
+        count=config.mining.neurons,
+    )
+
+
+def neuron_directions(
+    config: LensConfig, clip: ClipModel, store: ArtifactStore, progress: Progress
+) -> dict[int, NeuronDirections]:
+    """Second-order directions of every neuron of the configured layers."""
+    last = clip.vision.layers - 2
+    wrong = [layer for layer in config.layers if layer > last]
+    if wrong:
+        raise ConfigError(
+            f"layer {wrong[0]} of {clip.name} has no later attention layer to act through; "
+            f"choose layers from 0 to {last}"
+        )
+    images = load_image_set(config.images)
+    progress.stage(f"neuron directions of {clip.name} over {images.name}", len(images))
+    return directions_cached(
+        store,
+        clip,
+        lambda: _batches(images, clip, config.batch_size, progress),
+        image_set_fingerprint=images.fingerprint,
+        layers=config.layers,
+        treatment=config.treatment,
+        top_images=min(config.top_images, len(images)),
+        on_rebuild=progress.note,
+    )
+
+
+def target_filter(config: AttackConfig) -> TargetFilter:
+    """Which words name a class: what the synthesizer's world knows, and the user's block list."""
+    synonyms: dict[str, tuple[str, ...]] = {}
+    if config.draw.synthesizer in registry.names("synonyms"):
+        synonyms = registry.resolve("synonyms", config.draw.synthesizer)()
+    blocked = read_block_list(Path(config.mining.block)) if config.mining.block else {}
+    return TargetFilter(synonyms=synonyms, blocked=blocked)
+
+
+def _batches(images: ImageSet, clip: ClipModel, size: int, progress: Progress):
+    pending: list[torch.Tensor] = []
+    for image in images:
+        pending.append(clip.preprocess(image))
+        if len(pending) == size:
+            yield torch.stack(pending)
+            progress.advance(len(pending))
+            pending = []
+    if pending:
+        yield torch.stack(pending)
+        progress.advance(len(pending))

@@ -1,0 +1,76 @@
+"""The command line: one file per verb, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from advgen import __version__
+from advgen.errors import AdvgenError
+
+VERBS = {
+    "attack": "advgen.cli.attack:attack",
+    "words": "advgen.cli.words:words",
+    "sandbox": "advgen.cli.sandbox:sandbox",
+}
+HELP = {
+    "attack": "Mine words, draw scenes, score them: a whole attack with a report.",
+    "words": "Print the spurious words of a pair and the neurons behind them.",
+    "sandbox": "The drawn world: draw, list, make image sets, train its CLIPs.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are imported when they are used, so that `--help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, HELP[name]) for name in VERBS])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb of a command line, suggesting near misses."""
+        import difflib
+
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; a fault the user can fix becomes one line on stderr and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except AdvgenError as error:
+            click.echo(f"advgen: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("advgen: interrupted; the same command continues where it stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="advgen")
+def main() -> None:
+    """Find out why a CLIP model can be fooled, and turn that into benchmark data.
+
+    Everything runs offline on a CPU on the packaged sandbox; try `advgen attack --pair dog:deer`.
+    """

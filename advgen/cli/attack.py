@@ -1,0 +1,158 @@
+"""`advgen attack`: a whole attack, from words to a report."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from advgen.cli.console import (
+    StderrProgress,
+    merge,
+    pair_option,
+    preset_table,
+    writable_folder,
+)
+from advgen.config import METHODS, attack_config
+from advgen.records import ClassPair
+
+
+@click.command()
+@pair_option
+@click.option(
+    "--preset", default="sandbox", show_default=True, help="Packaged settings to start from."
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("second-order",),
+    show_default=True,
+    type=click.Choice(METHODS),
+    help="How spurious words are found; repeatable.",
+)
+@click.option(
+    "--images",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images per pair, method and repeat.",
+)
+@click.option(
+    "--repeats",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Repetitions with other draws.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Seed of everything that is drawn.",
+)
+@click.option("--model", default=None, help="The attacked CLIP instead of the preset's.")
+@click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file.")
+@click.option("--lens-images", default=None, help="Image set of the lens: sandbox:N or a folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Run directory  [default: runs/<pairs>-s<seed>]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def attack(
+    pairs: tuple[ClassPair, ...],
+    preset: str,
+    methods: tuple[str, ...],
+    images: int,
+    repeats: int,
+    seed: int,
+    model: str | None,
+    pool: str | None,
+    lens_images: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Attack a CLIP: make natural scenes of TRUE that it takes for TARGET.
+
+    Repeat the same command to continue an interrupted run; finished images are kept.
+
+    Example: advgen attack --pair dog:deer
+    """
+    table = merge(
+        preset_table(preset),
+        pairs=[str(pair) for pair in pairs],
+        methods=list(dict.fromkeys(methods)),
+        images=images,
+        repeats=repeats,
+        seed=seed,
+        model__name=model,
+        text__pool=pool,
+        lens__images=lens_images,
+    )
+    config = attack_config(table)
+    root = writable_folder(out or default_out(pairs, methods, seed))
+    started = time.monotonic()
+    with StderrProgress() as progress:
+        progress.stage("starting")
+        from advgen.attack import run_attack
+        from advgen.publish import publish
+        from advgen.store import ArtifactStore, default_store_root
+
+        store = ArtifactStore(default_store_root())
+        outcome = run_attack(config, root, store, progress)
+        progress.stage("writing the report")
+        publish(config, outcome)
+    rows = [result.to_json() for result in outcome.results]
+    if as_json:
+        click.echo(json.dumps({"run_dir": str(root), "results": rows}))
+        return
+    print_table(rows)
+    click.echo(f"report  {outcome.layout.report}")
+    click.echo(f"contact {outcome.layout.contact}")
+    click.echo(f"done in {time.monotonic() - started:.0f} s")
+
+
+def default_out(pairs: tuple[ClassPair, ...], methods: tuple[str, ...], seed: int) -> Path:
+    """Run directory named after what is attacked."""
+    names = "+".join(pair.slug for pair in pairs[:3]) + (
+        f"+{len(pairs) - 3}" if len(pairs) > 3 else ""
+    )
+    return Path("runs") / f"{names}-{'+'.join(dict.fromkeys(methods))}-s{seed}"
+
+
+def print_table(rows: list[dict]) -> None:
+    """The results as a table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("pair", "method", "repeat"):
+        table.add_column(name)
+    for name in (
+        "images",
+        "fooled",
+        "verified",
+        "fooled & verified",
+        "success rate",
+        "95 % interval",
+    ):
+        table.add_column(name, justify="right")
+    for row in rows:
+        rate, interval = row["attack_success_rate"], row["interval"]
+        table.add_row(
+            row["pair"],
+            row["method"],
+            str(row["repeat"]),
+            str(row["images"]),
+            str(row["fooled"]),
+            str(row["verified"]),
+            str(row["fooled_verified"]),
+            "-" if rate is None else f"{rate:.1%}",
+            "-" if interval is None else f"{interval[0]:.1%} .. {interval[1]:.1%}",
+        )
+    Console(width=max(100, Console().width), soft_wrap=True).print(table)

@@ -1,0 +1,83 @@
+"""`advgen words`: the spurious words of a pair, without drawing anything."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from advgen.cli.console import StderrProgress, merge, pair_option, preset_table
+from advgen.config import METHODS, attack_config
+from advgen.records import ClassPair, WordList, to_json
+
+
+@click.command()
+@pair_option
+@click.option(
+    "--preset", default="sandbox", show_default=True, help="Packaged settings to start from."
+)
+@click.option("--method", default="second-order", show_default=True, type=click.Choice(METHODS))
+@click.option("--model", default=None, help="The attacked CLIP instead of the preset's.")
+@click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def words(
+    pairs: tuple[ClassPair, ...],
+    preset: str,
+    method: str,
+    model: str | None,
+    pool: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Print the words that speak for TARGET, the neurons behind them, and what was dropped.
+
+    Example: advgen words --pair dog:deer
+    """
+    table = merge(
+        preset_table(preset),
+        pairs=[str(pair) for pair in pairs],
+        methods=[method],
+        seed=seed,
+        model__name=model,
+        text__pool=pool,
+    )
+    config = attack_config(table)
+    with StderrProgress() as progress:
+        progress.stage("starting")
+        from advgen.attack import mine
+        from advgen.store import ArtifactStore, default_store_root
+
+        lists = mine(config, ArtifactStore(default_store_root()), progress)
+    if as_json:
+        click.echo(json.dumps([to_json(word_list) for word_list in lists]))
+        return
+    for word_list in lists:
+        print_words(word_list)
+
+
+def print_words(word_list: WordList) -> None:
+    """One pair's words as a table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"{word_list.pair} ({word_list.method})",
+    )
+    table.add_column("word")
+    table.add_column("score", justify="right")
+    table.add_column("neurons layer:index (contribution)")
+    for word in word_list.kept:
+        behind = ", ".join(
+            f"{share.neuron} ({share.contribution:+.3f})" for share in word.neurons[:4]
+        )
+        table.add_row(word.word, f"{word.score:.3f}", behind or "-")
+    console = Console(width=max(100, Console().width), soft_wrap=True)
+    console.print(table)
+    for dropped in word_list.dropped:
+        console.print(
+            f"dropped {dropped.word} ({dropped.score:.3f}): {dropped.reason}", highlight=False
+        )

@@ -1,0 +1,133 @@
+"""The images of a report: which are shown, as small inlined pictures, with their words marked."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from PIL import Image
+
+from advgen.english import inflections
+from advgen.errors import AdvgenError
+from advgen.records import Sample
+
+SIDE = 224
+"""Longest side of an inlined picture, in pixels."""
+CELL_LIMIT = 200
+"""Images per pair and method; those that are fooled and verified are shown beyond it."""
+TOTAL_LIMIT = 1200
+"""What the limits of all pairs and methods add up to at most, down to 12 each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One image of the gallery.
+
+    Attributes:
+        sample: The row.
+        picture: Data URI; empty when the image could not be read (`fault` says why).
+        description: Escaped text in which the spurious words and the true class are marked.
+        alt: What a screen reader says.
+        fault: Why there is no picture.
+    """
+
+    sample: Sample
+    picture: str
+    description: Markup
+    alt: str
+    fault: str = ""
+
+    @property
+    def pair(self) -> str:
+        """`true:target`."""
+        return f"{self.sample.true_class}:{self.sample.target_class}"
+
+
+def choose(samples: Sequence[Sample], limit: int | None = None) -> list[Sample]:
+    """The rows to show, by falling margin.
+
+    Per pair and method: everything that is fooled and verified, then the highest margins until
+    `limit` rows are reached.
+
+    Args:
+        samples: All rows.
+        limit: Rows per pair and method; None takes `CELL_LIMIT`, less when there are many of them.
+    """
+    cells: dict[tuple[str, str, str], list[Sample]] = {}
+    for row in sorted(samples, key=lambda row: (-row.margin, row.id)):
+        cells.setdefault((row.true_class, row.target_class, row.method), []).append(row)
+    if limit is None:
+        limit = min(CELL_LIMIT, max(12, TOTAL_LIMIT // max(1, len(cells))))
+    shown: list[Sample] = []
+    for rows in cells.values():
+        hits = [row for row in rows if row.fooled and row.verified]
+        others = [row for row in rows if not (row.fooled and row.verified)]
+        shown += hits + others[: max(0, limit - len(hits))]
+    return sorted(shown, key=lambda row: (-row.margin, row.id))
+
+
+def make_card(sample: Sample, image_bytes: Callable[[Sample], bytes]) -> Card:
+    """The card of a row; an image that cannot be read becomes a card with the reason."""
+    picture, fault = "", ""
+    try:
+        picture = thumbnail(image_bytes(sample))
+    except (OSError, ValueError, SyntaxError, AdvgenError) as error:
+        fault = str(error) or type(error).__name__
+    return Card(
+        sample=sample,
+        picture=picture,
+        description=mark_words(
+            sample.description, sample.words, undrawn=sample.undrawn, true_class=sample.true_class
+        ),
+        alt=f"Drawn from: {sample.description}",
+        fault=fault,
+    )
+
+
+def thumbnail(data: bytes, side: int = SIDE) -> str:
+    """A WebP data URI of an encoded image, reduced to `side` pixels where it is larger.
+
+    Raises:
+        OSError: If the bytes are not an image.
+    """
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=82, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def mark_words(
+    text: str, words: Iterable[str], *, undrawn: Collection[str] = (), true_class: str = ""
+) -> Markup:
+    """The text, escaped, with whole words in `<mark>` and the true class in `<b class="true">`.
+
+    Singular and plural forms count, case does not; words in `undrawn` get `class="undrawn"`.
+    """
+    marked = {form for word in words for form in inflections(word)}
+    missing = {form for word in undrawn for form in inflections(word)}
+    subject = inflections(true_class)
+    forms = sorted(marked | subject, key=lambda form: (-len(form), form))
+    if not forms:
+        return Markup.escape(text)
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, forms))})(?!\w)", re.IGNORECASE)
+    return Markup("").join(
+        _marked(part, marked, missing, subject) if number % 2 else Markup.escape(part)
+        for number, part in enumerate(pattern.split(text))
+    )
+
+
+def _marked(
+    part: str, marked: Collection[str], missing: Collection[str], subject: Collection[str]
+) -> Markup:
+    form = part.lower()
+    if form in subject:
+        return Markup('<b class="true">{}</b>').format(part)
+    if form in missing or (form in marked and set(form.split()) & set(missing)):
+        return Markup('<mark class="undrawn" title="could not be drawn">{}</mark>').format(part)
+    return Markup("<mark>{}</mark>").format(part)

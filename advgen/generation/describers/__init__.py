@@ -1,0 +1,1 @@
+"""Describers: mined words in, sentences out."""

@@ -1,0 +1,17 @@
+"""Spurious words for a pair of classes, with what was dropped and why."""
+
+from advgen.mining.methods import Evidence, Method
+from advgen.mining.scores import alignments, rank_words, strongest, word_scores
+from advgen.mining.synonyms import TargetFilter, keep_words, read_block_list
+
+__all__ = [
+    "Evidence",
+    "Method",
+    "TargetFilter",
+    "alignments",
+    "keep_words",
+    "rank_words",
+    "read_block_list",
+    "strongest",
+    "word_scores",
+]

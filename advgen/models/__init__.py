@@ -1,0 +1,17 @@
+"""The CLIP under attack: the protocol, open_clip behind it, loading by name, class texts."""
+
+from advgen.models.loading import load_clip
+from advgen.models.open_clip_model import OpenClipModel
+from advgen.models.protocol import ClipModel
+from advgen.models.text import DEFAULT_TEMPLATES, encode_classes, with_article
+from advgen.models.vision import VisionTower
+
+__all__ = [
+    "DEFAULT_TEMPLATES",
+    "ClipModel",
+    "OpenClipModel",
+    "VisionTower",
+    "encode_classes",
+    "load_clip",
+    "with_article",
+]

@@ -1,0 +1,133 @@
+"""Names of the pluggable parts and where each one lives: ``name -> "module:attribute"``.
+
+The tables are static, so listing the names imports nothing; the module behind a name is imported
+when it is resolved. This is also how a folder reaches a part that stands below it in the house.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from advgen.errors import ConfigError
+
+_SHOWN = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One implementation of a pluggable kind.
+
+    Args:
+        target: ``"package.module:attribute"``.
+        extra: Extra of this package that brings the third-party imports, e.g. ``"review"``.
+    """
+
+    target: str
+    extra: str | None = None
+
+
+class Registry:
+    """Static tables of names per kind, resolved lazily.
+
+    Args:
+        tables: kind -> name -> entry (or its bare target string).
+    """
+
+    def __init__(self, tables: Mapping[str, Mapping[str, Entry | str]]) -> None:
+        self._tables = {
+            kind: {
+                name: entry if isinstance(entry, Entry) else Entry(entry)
+                for name, entry in table.items()
+            }
+            for kind, table in tables.items()
+        }
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of parts, in table order."""
+        return tuple(self._tables)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The names registered for `kind`, in table order.
+
+        Raises:
+            ValueError: If there is no such kind.
+        """
+        return tuple(self._table(kind))
+
+    def resolve(self, kind: str, name: str) -> Any:
+        """Import and return the class or function registered as `name`.
+
+        Raises:
+            ValueError: If there is no such kind.
+            ConfigError: If the name is unknown (with suggestions) or its package is not installed.
+        """
+        table = self._table(kind)
+        if name not in table:
+            raise ConfigError(unknown_name(kind, name, table))
+        return _load(kind, name, table[name])
+
+    def _table(self, kind: str) -> dict[str, Entry]:
+        if kind not in self._tables:
+            raise ValueError(f"kind must be one of {', '.join(self._tables)}; got '{kind}'")
+        return self._tables[kind]
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of `known` that look like `name`, the closest first; case does not matter."""
+    by_lower = {other.lower(): other for other in known}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
+    return [by_lower[lower] for lower in found]
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not in `known`: the closest ones, then what there is."""
+    known = list(known)
+    close = closest(name, known)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    shown = ", ".join(known[:_SHOWN]) or "none"
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"unknown {kind} '{name}': {hint}Known: {shown}{more}."
+
+
+def _load(kind: str, name: str, entry: Entry) -> Any:
+    module_name, _, attribute = entry.target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "advgen":
+            raise
+        install = f"advgen[{entry.extra}]" if entry.extra else str(error.name)
+        raise ConfigError(
+            f"the {kind} '{name}' needs the package '{error.name}': pip install '{install}'"
+        ) from error
+    return getattr(module, attribute)
+
+
+REGISTRY = Registry(
+    {
+        "clip": {
+            "sandbox-a": "advgen.sandbox.clip:load_sandbox_clip",
+            "sandbox-b": "advgen.sandbox.clip:load_sandbox_clip",
+            "sandbox-c": "advgen.sandbox.clip:load_sandbox_clip",
+        },
+        "tokenizer": {"words": "advgen.sandbox.tokenizer:WordTokenizer"},
+        "image set": {"sandbox": "advgen.sandbox.images:SandboxImages"},
+        "pool": {"sandbox": "advgen.sandbox.words:pool_words"},
+        "synonyms": {"sandbox": "advgen.sandbox.words:class_synonyms"},
+        "method": {
+            "second-order": "advgen.mining.methods:second_order",
+            "random": "advgen.mining.methods:random_neurons",
+            "similar-words": "advgen.mining.methods:similar_words",
+            "random-words": "advgen.mining.methods:random_words",
+        },
+        "describer": {"template": "advgen.generation.describers.template:TemplateDescriber"},
+        "synthesizer": {"sandbox": "advgen.sandbox.synthesizer:SandboxSynthesizer"},
+        "judge": {"sandbox": "advgen.sandbox.judge:SandboxJudge"},
+        "exporter": {},
+    }
+)
+
+resolve = REGISTRY.resolve
+names = REGISTRY.names

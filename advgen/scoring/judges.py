@@ -1,0 +1,23 @@
+"""Judges: who says whether an image shows what it should, and only that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from PIL import Image
+
+from advgen.records import ClassPair, Verdict
+
+
+class Judge(Protocol):
+    """Looks at one image: is the true class there, is the target class absent?
+
+    A judge must not be the attacked model, nor a CLIP-like model alone.
+    """
+
+    name: str
+
+    def judge(self, image: Image.Image, truth: Mapping[str, Any], pair: ClassPair) -> Verdict:
+        """The verdict on an image; `truth` is what the synthesizer knows of it, if anything."""
+        ...
