@@ -24,7 +24,7 @@ def publish(config: AttackConfig, outcome: Outcome) -> list[Path]:
     """
     root = outcome.layout.root
     data = ReportData(
-        title="advgen attack: " + ", ".join(str(pair) for pair in config.pairs),
+        title=", ".join(f"{pair.true_class} \u2192 {pair.target_class}" for pair in config.pairs),
         config=attack_table(config),
         manifest=outcome.manifest,
         words=outcome.words,

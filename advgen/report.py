@@ -133,9 +133,7 @@ def headline(data: ReportData, groups: Sequence[ResultGroup]) -> dict[str, Any]:
         "method": lead,
         "row": rates.get(lead, ResultRow(None, Rate(0, 0, 0, 0))),
         "of_methods": rows is rates,
-        "compared": ("Methods, all pairs pooled" if len(by_pair) > 1 else "Methods")
-        if rows is rates
-        else "Pairs",
+        "compared": "Success rate by " + ("method" if rows is rates else "pair"),
         "rows": rows,
         "pairs": len(by_pair),
         "repeats": len({row["repeat"] for row in data.results}),
@@ -194,7 +192,9 @@ def _arrow(pair: str) -> str:
 
 
 def _read_template(name: str) -> str:
-    return resources.files("advgen").joinpath("templates", name).read_text(encoding="utf-8")
+    return (
+        resources.files("advgen").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
+    )
 
 
 def _assets() -> dict[str, Any]:

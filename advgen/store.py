@@ -6,6 +6,7 @@ those fields in full and the tensor file's size and SHA-256; it is written last,
 passes the checks of `ArtifactStore.lookup` is complete. Anything else is reported and rebuilt.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -262,7 +263,8 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise StoreError(
             f"cannot write {path} ({error.strerror}); free the space, or choose another folder "
             f"(artifacts: set {CACHE_VARIABLE})"

@@ -8,7 +8,7 @@ from typing import Any
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 TomlError = tomllib.TOMLDecodeError
 
@@ -17,6 +17,6 @@ def read_toml(text: str) -> dict[str, Any]:
     """The table that a TOML text describes.
 
     Raises:
-        TomlError: If the text is not TOML; the message names line and column.
+        TomlError: If the text is not TOML; the message says where.
     """
     return tomllib.loads(text)

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from importlib import metadata
 from typing import Any
 
-from advgen.attack.units import Studio
 from advgen.config import AttackConfig, attack_toml
+from advgen.errors import RunError
+from advgen.generation import Describer, Synthesizer
+from advgen.generation.layout import RunLayout
 from advgen.imagesets import load_image_set
 from advgen.models import ClipModel
+from advgen.scoring.judges import Judge
+from advgen.store import write_atomic
 from advgen.text import load_pool
 
 _PACKAGES = ("advgen", "torch", "open_clip_torch", "numpy", "scikit-learn", "pillow", "resvg-py")
 
 
-def make_manifest(config: AttackConfig, clip: ClipModel, studio: Studio) -> dict[str, Any]:
+_IDENTITY = ("attacked_model", "lens_images", "text_pool", "describer", "synthesizer", "judge")
+
+
+def make_manifest(
+    config: AttackConfig,
+    clip: ClipModel,
+    describer: Describer,
+    synthesizer: Synthesizer,
+    judge: Judge,
+) -> dict[str, Any]:
     """Versions, models, hashes and seeds of a run."""
     pool = load_pool(config.text.pool)
     images = load_image_set(config.lens.images)
@@ -36,14 +50,33 @@ def make_manifest(config: AttackConfig, clip: ClipModel, studio: Studio) -> dict
             "fingerprint": images.fingerprint,
         },
         "text_pool": {"name": pool.name, "texts": len(pool.texts), "sha256": pool.sha256},
-        "describer": studio.describer,
+        "describer": {"name": describer.name, "revision": describer.revision},
         "synthesizer": {
-            "name": studio.synthesizer.name,
-            "revision": studio.synthesizer.revision,
-            "licence": studio.synthesizer.licence,
+            "name": synthesizer.name,
+            "revision": synthesizer.revision,
+            "licence": synthesizer.licence,
         },
-        "judge": studio.judge.name,
+        "judge": judge.name,
     }
+
+
+def keep_manifest(layout: RunLayout, manifest: dict[str, Any]) -> None:
+    """Write the manifest at the start of a run; a continued run must be of the same making.
+
+    Versions of packages may differ, models, images, texts and the sandbox world may not.
+
+    Raises:
+        RunError: If what is there was begun with something else; the message names what.
+    """
+    if layout.manifest.is_file():
+        before = json.loads(layout.manifest.read_text(encoding="utf-8"))
+        different = [key for key in _IDENTITY if before.get(key) != manifest[key]]
+        if different:
+            raise RunError(
+                f"{layout.root} was begun with another {', '.join(different)} than what is installed"
+                "; use another --out"
+            )
+    write_atomic(layout.manifest, json.dumps(manifest, indent=2) + "\n")
 
 
 def _versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ import torch
 
 from advgen import registry
 from advgen.attack.evidence import target_filter
-from advgen.attack.manifest import make_manifest
+from advgen.attack.manifest import keep_manifest, make_manifest
 from advgen.attack.progress import Progress
 from advgen.attack.records_file import write_records
 from advgen.attack.results import CellResult, results_of
@@ -26,9 +26,11 @@ from advgen.attack.units import Studio, Unit
 from advgen.attack.words import mine_cells, pair_classes, word_lists_from_json
 from advgen.config import AttackConfig, attack_toml, differing_keys, read_attack_toml
 from advgen.errors import ConfigError, RunError, StoreError
+from advgen.generation import Describer, Synthesizer
 from advgen.generation.layout import RunLayout
 from advgen.models import ClipModel, load_clip
 from advgen.records import Sample, WordList, to_json
+from advgen.scoring.judges import Judge
 from advgen.store import ArtifactStore, is_leftover, write_atomic
 
 
@@ -63,32 +65,37 @@ def run_attack(
     layout = open_run(config, root)
     progress.stage(f"loading {config.model.name}")
     clip = open_model(config)
+    describer: Describer = registry.resolve("describer", config.describe.describer)()
+    synthesizer: Synthesizer = registry.resolve("synthesizer", config.draw.synthesizer)(
+        **config.draw.options
+    )
+    judge: Judge = registry.resolve("judge", config.judge)()
+    manifest = make_manifest(config, clip, describer, synthesizer, judge)
+    keep_manifest(layout, manifest)
     words = _words(config, layout, clip, store, progress)
-    describer = registry.resolve("describer", config.describe.describer)()
-    if not layout.descriptions.is_file():
-        text = write_sentences(config, words, describer, target_filter(config), progress)
-        write_atomic(layout.descriptions, text)
-    units = plan_units(config, layout.descriptions.read_text(encoding="utf-8"))
+    units = _units(config, layout, words, describer, progress)
     studio = Studio(
         config=config,
         layout=layout,
         clip=clip,
         classes=pair_classes(config, clip),
-        synthesizer=registry.resolve("synthesizer", config.draw.synthesizer)(**config.draw.options),
+        synthesizer=synthesizer,
         describer=f"{describer.name}@{describer.revision}",
-        judge=registry.resolve("judge", config.judge)(),
+        judge=judge,
     )
     samples = _samples(studio, units, progress)
     progress.stage("writing the records")
     write_records(samples, layout.records)
-    manifest = make_manifest(config, clip, studio)
-    write_atomic(layout.manifest, json.dumps(manifest, indent=2) + "\n")
     return Outcome(layout, manifest, words, samples, results_of(samples))
 
 
 def mine(config: AttackConfig, store: ArtifactStore, progress: Progress) -> list[WordList]:
-    """Only the words of an attack; nothing is written but the neuron directions."""
-    check_classes(config)
+    """Only the words of an attack; nothing is written but the neuron directions.
+
+    Any class may be named to a CLIP that reads any text; a sandbox CLIP knows its own world's.
+    """
+    if config.model.name in registry.names("clip"):
+        check_classes(config)
     progress.stage(f"loading {config.model.name}")
     return mine_cells(config, open_model(config), store, progress)
 
@@ -164,6 +171,19 @@ def _words(
         lists = mine_cells(config, clip, store, progress)
         write_atomic(layout.words, json.dumps(to_json(lists), indent=1) + "\n")
     return word_lists_from_json(layout.words.read_text(encoding="utf-8"))
+
+
+def _units(
+    config: AttackConfig,
+    layout: RunLayout,
+    words: list[WordList],
+    describer: Describer,
+    progress: Progress,
+) -> list[Unit]:
+    if not layout.descriptions.is_file():
+        text = write_sentences(config, words, describer, target_filter(config), progress)
+        write_atomic(layout.descriptions, text)
+    return plan_units(config, layout.descriptions.read_text(encoding="utf-8"))
 
 
 def _samples(studio: Studio, units: list[Unit], progress: Progress) -> list[Sample]:

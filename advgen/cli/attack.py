@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from advgen.cli.console import (
     StderrProgress,
-    merge,
+    config_options,
     pair_option,
-    preset_table,
+    settings_table,
     writable_folder,
 )
 from advgen.config import METHODS, attack_config
@@ -21,9 +22,7 @@ from advgen.records import ClassPair
 
 @click.command()
 @pair_option
-@click.option(
-    "--preset", default="sandbox", show_default=True, help="Packaged settings to start from."
-)
+@config_options
 @click.option(
     "--method",
     "methods",
@@ -48,34 +47,20 @@ from advgen.records import ClassPair
     help="Repetitions with other draws.",
 )
 @click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Seed of everything that is drawn.",
-)
-@click.option("--model", default=None, help="The attacked CLIP instead of the preset's.")
-@click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file.")
-@click.option("--lens-images", default=None, help="Image set of the lens: sandbox:N or a folder.")
-@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=None,
-    help="Run directory  [default: runs/<pairs>-s<seed>]",
+    help="Run directory.  [default: runs/PAIRS-METHODS-sSEED]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def attack(
     pairs: tuple[ClassPair, ...],
-    preset: str,
     methods: tuple[str, ...],
     images: int,
     repeats: int,
-    seed: int,
-    model: str | None,
-    pool: str | None,
-    lens_images: str | None,
     out: Path | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Attack a CLIP: make natural scenes of TRUE that it takes for TARGET.
 
@@ -83,19 +68,15 @@ def attack(
 
     Example: advgen attack --pair dog:deer
     """
-    table = merge(
-        preset_table(preset),
-        pairs=[str(pair) for pair in pairs],
-        methods=list(dict.fromkeys(methods)),
-        images=images,
-        repeats=repeats,
-        seed=seed,
-        model__name=model,
-        text__pool=pool,
-        lens__images=lens_images,
-    )
+    table = {
+        **settings_table(**settings),
+        "pairs": [str(pair) for pair in pairs],
+        "methods": list(dict.fromkeys(methods)),
+        "images": images,
+        "repeats": repeats,
+    }
     config = attack_config(table)
-    root = writable_folder(out or default_out(pairs, methods, seed))
+    root = writable_folder(out or default_out(pairs, methods, config.seed))
     started = time.monotonic()
     with StderrProgress() as progress:
         progress.stage("starting")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +110,40 @@ def pair_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that replace single settings of a preset: model, layers, images, pool, seed."""
+    options = (
+        click.option("--preset", default="sandbox", show_default=True, help="Packaged settings."),
+        click.option("--model", default=None, help="The attacked CLIP instead of the preset's."),
+        click.option(
+            "--layers", default=None, callback=_parse_layers, help="MLP layers, e.g. 8,9,10."
+        ),
+        click.option("--lens-images", default=None, help="Image set: sandbox:N or a folder."),
+        click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file."),
+        click.option(
+            "--seed",
+            default=0,
+            show_default=True,
+            type=click.IntRange(0),
+            help="Seed of all draws.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _parse_layers(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> list[int] | None:
+    if value is None:
+        return None
+    numbers = [part.strip() for part in value.split(",")]
+    if not all(number.isdecimal() for number in numbers):
+        raise click.BadParameter(f"'{value}' is not a list of layers such as 8,9,10")
+    return [int(number) for number in numbers]
+
+
 def preset_table(name: str) -> dict[str, Any]:
     """A preset's table, a usage error (exit 2) when there is none of that name."""
     try:
@@ -119,20 +152,27 @@ def preset_table(name: str) -> dict[str, Any]:
         raise click.BadParameter(str(error), param_hint="--preset") from error
 
 
-def merge(table: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The table with dotted keys set where the value is not None (`text_pool` sets `text.pool`)."""
-    merged = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in table.items()
+def settings_table(
+    *,
+    preset: str,
+    model: str | None,
+    layers: list[int] | None,
+    lens_images: str | None,
+    pool: str | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The preset's table with the values of `config_options` that were given put into it."""
+    table = preset_table(preset)
+    changes = {
+        ("model", "name"): model,
+        ("lens", "layers"): layers,
+        ("lens", "images"): lens_images,
+        ("text", "pool"): pool,
     }
-    for key, value in changes.items():
-        if value is None:
-            continue
-        section, dot, name = key.partition("__")
-        if dot:
-            merged.setdefault(section, {})[name] = value
-        else:
-            merged[section] = value
-    return merged
+    for (section, key), value in changes.items():
+        if value is not None:
+            table.setdefault(section, {})[key] = value
+    return {**table, "seed": seed}
 
 
 def writable_folder(path: Path) -> Path:
@@ -140,9 +180,3 @@ def writable_folder(path: Path) -> Path:
     if path.is_file():
         raise click.BadParameter(f"{path} is a file", param_hint="--out")
     return path
-
-
-def fail(message: str) -> None:
-    """One line on stderr and exit code 1."""
-    click.echo(f"advgen: {message}", err=True)
-    sys.exit(1)

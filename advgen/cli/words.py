@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from advgen.cli.console import StderrProgress, merge, pair_option, preset_table
+from advgen.cli.console import StderrProgress, config_options, pair_option, settings_table
 from advgen.config import METHODS, attack_config
 from advgen.records import ClassPair, WordList, to_json
 
 
 @click.command()
 @pair_option
-@click.option(
-    "--preset", default="sandbox", show_default=True, help="Packaged settings to start from."
-)
+@config_options
 @click.option("--method", default="second-order", show_default=True, type=click.Choice(METHODS))
-@click.option("--model", default=None, help="The attacked CLIP instead of the preset's.")
-@click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def words(
-    pairs: tuple[ClassPair, ...],
-    preset: str,
-    method: str,
-    model: str | None,
-    pool: str | None,
-    seed: int,
-    as_json: bool,
-) -> None:
+def words(pairs: tuple[ClassPair, ...], method: str, as_json: bool, **settings: Any) -> None:
     """Print the words that speak for TARGET, the neurons behind them, and what was dropped.
 
     Example: advgen words --pair dog:deer
     """
-    table = merge(
-        preset_table(preset),
-        pairs=[str(pair) for pair in pairs],
-        methods=[method],
-        seed=seed,
-        model__name=model,
-        text__pool=pool,
-    )
+    table = {
+        **settings_table(**settings),
+        "pairs": [str(pair) for pair in pairs],
+        "methods": [method],
+    }
     config = attack_config(table)
     with StderrProgress() as progress:
         progress.stage("starting")

@@ -60,7 +60,7 @@ def rank_words(
     terms = alignment[:, None] * codes.dense(len(texts)).to(alignment.dtype)
     order = torch.argsort(scores, descending=True, stable=True)
     ranked = []
-    for number in order[scores[order] > 0].tolist():
+    for number in map(int, order[scores[order] > 0]):
         column = terms[:, number]
         behind: list[int] = strongest(column, BEHIND_A_WORD).tolist()
         shares = tuple(NeuronShare(neurons[n], column[n].item()) for n in behind if column[n] != 0)

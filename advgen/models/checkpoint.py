@@ -1,6 +1,5 @@
 """Weights from a file into an open_clip module, with every mismatch named."""
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import open_clip
 import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -51,7 +49,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"there is no checkpoint file at {path}")
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"{path} cannot be read as a checkpoint ({reason[0]}); "

@@ -52,7 +52,7 @@ def load_clip(
         return registry.resolve("clip", name)(name, device=device, dtype=dtype)
     if "@" in name:
         loaded = _from_checkpoint(name)
-    elif Path(name).expanduser().is_dir():
+    elif name and Path(name).expanduser().is_dir():
         loaded = _from_folder(Path(name).expanduser(), name)
     else:
         loaded = _from_tag(name)

@@ -11,9 +11,11 @@ from advgen.models.protocol import ClipModel
 DEFAULT_TEMPLATES = ("a photo of {article} {noun}.",)
 """The paper's prompt; ``{article} {noun}`` reads "an elephant", a bare ``{}`` is the noun alone."""
 
-_AN_BEFORE = ("hour", "honest", "honor", "honour", "heir", "x-ray", "mri", "f1", "led ", "lcd ")
-_A_BEFORE = ("uni", "use", "usa", "util", "eu", "one", "once", "ukulele", "ute", "ouija")
-_UN_VOWEL = ("unin", "unim", "unid", "unis-")
+_AN_BEFORE = ("hour", "honest", "honor", "honour", "heir", "x-ray")
+_A_BEFORE = ("uni", "use", "util", "eu", "one", "once", "ukulele", "ute", "ouija")
+_A_BUT = ("unin", "unim", "unid")
+_SPELLED_VOWELS = "AEFHILMNORSX"
+"""Letters whose names begin with a vowel: "an SUV", "a USB stick"."""
 
 
 def with_article(noun: str) -> str:
@@ -30,7 +32,7 @@ def with_article(noun: str) -> str:
     low = word.lower()
     if low.startswith(("a ", "an ", "the ")):
         return word
-    return f"{'an' if _sounds_like_vowel(low) else 'a'} {word}"
+    return f"{'an' if _begins_with_vowel(word) else 'a'} {word}"
 
 
 def fill_template(template: str, noun: str) -> str:
@@ -70,9 +72,13 @@ def encode_classes(
     return F.normalize(means, dim=-1)
 
 
-def _sounds_like_vowel(word: str) -> bool:
+def _begins_with_vowel(noun: str) -> bool:
+    first = noun.split()[0]
+    if first.isupper() and 1 < len(first) <= 4:
+        return first[0] in _SPELLED_VOWELS
+    word = noun.lower()
     if word.startswith(_AN_BEFORE):
         return True
-    if word.startswith(_A_BEFORE) and not word.startswith(_UN_VOWEL):
+    if word.startswith(_A_BEFORE) and not word.startswith(_A_BUT):
         return False
     return word[0] in "aeiou8"

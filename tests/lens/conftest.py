@@ -14,6 +14,8 @@ import torch
 
 from advgen.models import OpenClipModel
 
+torch.set_num_threads(1)  # the models are tiny; more threads only wait for each other
+
 VARIANTS = {
     "gelu": {},
     "quickgelu": {"quick_gelu": True},

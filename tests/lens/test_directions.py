@@ -80,7 +80,9 @@ def test_small_budget_goes_to_a_file_and_changes_nothing(plain_clip, many_pixels
     for layer in lens.layers:
         assert disk.tables[layer].on_disk and not memory.tables[layer].on_disk
         everything = slice(None)
-        assert torch.equal(disk.tables[layer].rows(everything), memory.tables[layer].rows(everything))
+        assert torch.equal(
+            disk.tables[layer].rows(everything), memory.tables[layer].rows(everything)
+        )
     found = lens.directions(many_pixels.split(5), memory_bytes=20_000, top_images=8)
     expected = lens.directions(many_pixels.split(5), top_images=8)
     assert torch.equal(found[0].direction, expected[0].direction)

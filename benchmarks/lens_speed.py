@@ -1,0 +1,105 @@
+"""Cost of the lens's pass over images against plain `encode_image`, in one process.
+
+Random weights: the cost does not depend on them. Run as ``python -m benchmarks.lens_speed``.
+"""
+
+import argparse
+import gc
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import open_clip
+import torch
+
+from advgen.lens import SecondOrderLens
+from advgen.lens.directions import principal_directions
+from advgen.models import OpenClipModel
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="ViT-B-32", help="open_clip architecture")
+    parser.add_argument("--layers", default="8-10", help="FIRST-LAST, a single layer, or 'all'")
+    parser.add_argument("--images", type=int, default=64, help="images per repeat")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5, help="alternating runs of each kind")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--directions", action="store_true", help="also time the directions")
+    return parser.parse_args(arguments)
+
+
+def layers_of(text: str, count: int) -> list[int]:
+    """Layers named on the command line; the last block has no later heads."""
+    if text == "all":
+        return list(range(count - 1))
+    first, _, last = text.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    gc.collect()
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def peak_mib() -> float:
+    """Largest resident set of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the ratio, its spread over alternating runs, and the memory."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    model = open_clip.create_model(options.model, load_weights=False)
+    clip = OpenClipModel(model, name=options.model)
+    lens = SecondOrderLens(clip, layers_of(options.layers, clip.vision.layers))
+    batches = torch.randn(options.images, 3, *clip.image_size).split(options.batch)
+
+    def plain() -> None:
+        for pixels in batches:
+            clip.encode_image(pixels)
+
+    def through_lens() -> None:
+        for pixels in batches:
+            lens.coefficients(pixels)
+
+    plain(), through_lens()  # warm up
+    before = peak_mib()
+    pairs = [(seconds(plain), seconds(through_lens)) for _ in range(options.repeats)]
+    collected = lens.collect(batches)
+    ratios = [ours / base for base, ours in pairs]
+    fastest = min(ours for _, ours in pairs) / min(base for base, _ in pairs)
+    print(
+        f"model {options.model}, layers {lens.layers[0]}-{lens.layers[-1]}, "
+        f"{options.images} images in batches of {options.batch}, {options.threads} threads"
+    )
+    print(f"encode_image       {min(base for base, _ in pairs):.2f} s")
+    print(
+        f"alpha pass / encode_image: fastest {fastest:.3f}x, median "
+        f"{statistics.median(ratios):.3f}x ({min(ratios):.3f}-{max(ratios):.3f})"
+    )
+    stored = sum(table.nbytes for table in collected.tables.values()) / (1 << 20)
+    print(
+        f"coefficients kept  {stored:.0f} MiB; peak resident {before:.0f} -> {peak_mib():.0f} MiB"
+    )
+    if options.directions:
+        taken = seconds(
+            lambda: [
+                principal_directions(table, lens.basis, layer)
+                for layer, table in collected.tables.items()
+            ]
+        )
+        print(f"directions         {taken:.2f} s, peak resident {peak_mib():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

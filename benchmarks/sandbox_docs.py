@@ -1,0 +1,39 @@
+"""`docs/sandbox.md` from the figures that `benchmarks.sandbox` kept: nothing typed by hand."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from advgen.sandbox.clip import packaged_checkpoints
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs" / "sandbox.md"
+
+
+def write_docs(kept: dict[str, Any]) -> Path:
+    """Write the page from the kept figures and the checkpoints' training logs."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters["percent"] = percent
+    weights = resources.files("advgen.sandbox") / "weights"
+    trainings = {
+        name: json.loads((weights / name / "training.json").read_text(encoding="utf-8"))
+        for name in packaged_checkpoints()
+    }
+    parts = {name: kept.get(name) for name in ("world", "models", "methods", "cost")}
+    page = environment.get_template("sandbox.md.j2").render(
+        **parts, trainings=trainings, percent=percent
+    )
+    DOCS.write_text(page, encoding="utf-8")
+    return DOCS
+
+
+def percent(share: float | None) -> str:
+    """A share in percent with one decimal; `-` when there is none."""
+    return "-" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from advgen.models import encode_classes, with_article
+from advgen.models.text import fill_template
+
+
+@pytest.mark.parametrize(
+    ("noun", "expected"),
+    [
+        ("elephant", "an elephant"),
+        ("dog", "a dog"),
+        ("unicycle", "a unicycle"),
+        ("umbrella", "an umbrella"),
+        ("uninvited guest", "an uninvited guest"),
+        ("hourglass", "an hourglass"),
+        ("horse", "a horse"),
+        ("European robin", "a European robin"),
+        ("one-armed bandit", "a one-armed bandit"),
+        ("onion", "an onion"),
+        ("SUV", "an SUV"),
+        ("USB stick", "a USB stick"),
+        ("X-ray", "an X-ray"),
+        ("the moon", "the moon"),
+        ("  owl ", "an owl"),
+    ],
+)
+def test_article(noun, expected):
+    assert with_article(noun) == expected
+
+
+def test_article_of_nothing():
+    with pytest.raises(ValueError, match="expected a noun"):
+        with_article("  ")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("a photo of a {}.", "a photo of a owl."),
+        ("a photo of {article} {noun}.", "a photo of an owl."),
+        ("{noun}", "owl"),
+    ],
+)
+def test_templates(template, expected):
+    assert fill_template(template, "owl") == expected
+
+
+def test_template_without_a_place():
+    with pytest.raises(ValueError, match="template"):
+        fill_template("a photo", "owl")
+
+
+class Recorder:
+    """Embeds a text as a fixed random unit vector and remembers what it was asked."""
+
+    def encode_text(self, texts):
+        self.texts = texts
+        rows = [
+            torch.randn(6, generator=torch.Generator().manual_seed(hash(t) % 999)) for t in texts
+        ]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+def test_classes_are_means_over_templates():
+    clip = Recorder()
+    rows = encode_classes(clip, ["owl", "dog"], templates=["a {}", "the {}", "{}"])
+    assert clip.texts == ["a owl", "the owl", "owl", "a dog", "the dog", "dog"]
+    owl = clip.encode_text(clip.texts[:3]).mean(0)
+    assert torch.allclose(rows[0], owl / owl.norm())
+    assert torch.allclose(rows.norm(dim=-1), torch.ones(2))
+
+
+def test_default_prompt_reads_well():
+    clip = Recorder()
+    encode_classes(clip, ["owl"])
+    assert clip.texts == ["a photo of an owl."]
+
+
+@pytest.mark.parametrize(("classes", "templates"), [([], ["{}"]), ("owl", ["{}"]), (["owl"], [])])
+def test_empty_lists(classes, templates):
+    with pytest.raises(ValueError, match="non-empty"):
+        encode_classes(Recorder(), classes, templates=templates)

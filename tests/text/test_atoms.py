@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+from advgen.errors import ConfigError
+from advgen.text.atoms import ATOM_TREATMENTS, make_atoms
+
+
+def by_the_book(rows: np.ndarray, treatment: str) -> np.ndarray:
+    """The three treatments in numpy, as the design writes them down."""
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    if treatment == "centered-unit":
+        rows = rows - rows.mean(axis=0)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    if treatment == "authors":
+        rows = 100 * rows
+        rows = rows - rows.mean(axis=0)
+        rows = 100 * rows / np.linalg.norm(rows, axis=0)
+    return rows
+
+
+@pytest.mark.parametrize("treatment", ATOM_TREATMENTS)
+def test_treatments_follow_their_formulas(treatment: str) -> None:
+    rows = torch.randn(40, 6, dtype=torch.float64) + 2.0
+    found = make_atoms(rows, treatment).numpy()
+    np.testing.assert_allclose(found, by_the_book(rows.numpy(), treatment), rtol=1e-10)
+
+
+@pytest.mark.parametrize("treatment", ATOM_TREATMENTS)
+def test_the_length_of_an_embedding_does_not_matter(treatment: str) -> None:
+    rows = torch.randn(9, 4)
+    lengths = torch.rand(9, 1) + 0.5
+    torch.testing.assert_close(make_atoms(rows * lengths, treatment), make_atoms(rows, treatment))
+
+
+@pytest.mark.parametrize("treatment", ATOM_TREATMENTS)
+def test_empty_rows_and_dimensions_give_zeros_not_nan(treatment: str) -> None:
+    rows = torch.zeros(3, 4)
+    rows[:2, 0] = torch.tensor([1.0, -1.0])
+    atoms = make_atoms(rows, treatment)
+    assert torch.isfinite(atoms).all()
+    assert atoms[2].abs().sum() == 0
+
+
+def test_an_unknown_treatment_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="unit, centered-unit, authors"):
+        make_atoms(torch.eye(2), "whitened")
