@@ -28,6 +28,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5, help="alternating runs of each kind")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="count CPU seconds (on a machine others share)"
+    )
     parser.add_argument("--directions", action="store_true", help="also time the directions")
     return parser.parse_args(arguments)
 
@@ -40,12 +43,12 @@ def layers_of(text: str, count: int) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """Wall time of one call."""
+def seconds(action: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Time of one call by `clock`."""
     gc.collect()
-    started = time.perf_counter()
+    started = clock()
     action()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def peak_mib() -> float:
@@ -57,6 +60,7 @@ def peak_mib() -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Print the ratio, its spread over alternating runs, and the memory."""
     options = parse(arguments)
+    clock = time.process_time if options.cpu_time else time.perf_counter
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     model = open_clip.create_model(options.model, load_weights=False)
@@ -72,9 +76,10 @@ def main(arguments: list[str] | None = None) -> None:
         for pixels in batches:
             lens.coefficients(pixels)
 
-    plain(), through_lens()  # warm up
+    plain()  # warm up
+    through_lens()
     before = peak_mib()
-    pairs = [(seconds(plain), seconds(through_lens)) for _ in range(options.repeats)]
+    pairs = [(seconds(plain, clock), seconds(through_lens, clock)) for _ in range(options.repeats)]
     collected = lens.collect(batches)
     ratios = [ours / base for base, ours in pairs]
     fastest = min(ours for _, ours in pairs) / min(base for base, _ in pairs)
@@ -96,7 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
             lambda: [
                 principal_directions(table, lens.basis, layer)
                 for layer, table in collected.tables.items()
-            ]
+            ],
+            clock,
         )
         print(f"directions         {taken:.2f} s, peak resident {peak_mib():.0f} MiB")
 

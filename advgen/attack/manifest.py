@@ -73,7 +73,7 @@ def keep_manifest(layout: RunLayout, manifest: dict[str, Any]) -> None:
         different = [key for key in _IDENTITY if before.get(key) != manifest[key]]
         if different:
             raise RunError(
-                f"{layout.root} was begun with another {', '.join(different)} than what is installed"
+                f"{layout.root} was begun with another {', '.join(different)} than the installed"
                 "; use another --out"
             )
     write_atomic(layout.manifest, json.dumps(manifest, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """What the rest of the package needs from a CLIP."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor
 from advgen.models.vision import VisionTower
 
 
+@runtime_checkable
 class ClipModel(Protocol):
     """An image-text model whose vision tower can be read.
 

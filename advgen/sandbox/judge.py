@@ -37,24 +37,22 @@ class SandboxJudge:
                 "the exact judge needs images drawn by the sandbox; choose another judge"
             )
         scene = Scene.from_dict(truth["sandbox_scene"])
-        shares = visible_shares(scene)
         seen = any(
-            item.concept == pair.true_class and share >= MIN_VISIBLE_SHARE
-            for item, share in zip(scene.items, shares, strict=True)
+            item.concept == pair.true_class and visible_share(scene, number) >= MIN_VISIBLE_SHARE
+            for number, item in enumerate(scene.items)
         )
         absent = pair.target_class not in scene.concepts
         return Verdict(judge=self.name, true_present=float(seen), target_absent=float(absent))
 
 
-def visible_shares(scene: Scene) -> list[float]:
-    """For every item, the share of its own pixels that the canvas shows and nothing covers."""
-    shares = []
-    for item, mask in zip(scene.items, render_masks(scene, JUDGED_SIZE), strict=True):
-        centred = Scene(scene.place, scene.place_variant, (_centred(item),))
-        whole = int(render_masks(centred, JUDGED_SIZE)[0].visible.sum())
-        # An item in the middle can lose a pixel to rounding that it has elsewhere.
-        shares.append(min(1.0, float(mask.visible.sum()) / whole) if whole else 0.0)
-    return shares
+def visible_share(scene: Scene, number: int) -> float:
+    """The share of an item's own pixels that the canvas shows and nothing in front covers."""
+    item = scene.items[number]
+    in_front = dataclasses.replace(scene, items=scene.items[number:])
+    alone = dataclasses.replace(scene, items=(_centred(item),))
+    visible, whole = (int(render_masks(s, JUDGED_SIZE)[0].visible.sum()) for s in (in_front, alone))
+    # An item in the middle can lose a pixel to rounding that it has elsewhere.
+    return min(1.0, visible / whole) if whole else 0.0
 
 
 def _centred(item: Item) -> Item:
