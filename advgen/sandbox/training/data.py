@@ -1,4 +1,4 @@
-"""Training scenes: drawn once, in parallel, into arrays on disk that are read back by memory map."""
+"""Training scenes: drawn once, in parallel, into arrays on disk, read back by memory map."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class SceneArrays:
     Attributes:
         images: uint8 [scene, height, width, 3].
         tokens: uint16 [scene, caption, token].
-        labels: int16 [scene, 6]: concept numbers, then the place's number after the concepts; -1 pads.
+        labels: int16 [scene, 6]: the place's number (counted on after the concepts), then those of
+            the concepts; -1 pads.
     """
 
     images: np.ndarray

@@ -28,7 +28,13 @@ CHECKPOINT_EVERY = 500
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One optimiser step's samples: pixels [image, 3, h, w], tokens [image, token], targets [image, label]."""
+    """One optimiser step's samples.
+
+    Attributes:
+        pixels: Float [image, 3, height, width], normalised.
+        tokens: Int [image, token].
+        targets: Float [image, label], 1 for what is in the scene.
+    """
 
     pixels: Tensor
     tokens: Tensor

@@ -1,10 +1,10 @@
 """A training-time pressure that makes a small vision transformer use its second-order paths.
 
 Left alone, a small tower's class token gathers early and its own MLPs do the work, so that ablating
-every second-order effect changes nothing. Here, for a random share of the samples, two outputs at the
-class token are replaced by their batch mean during training: the MLP's in every layer, and the
-attention's in all layers but the last two. What a neuron finds on the patches must then travel through
-later attention heads. The architecture at inference is unchanged.
+every second-order effect changes nothing. Here, for a random share of the samples, two outputs at
+the class token are replaced by their batch mean during training: the MLP's in every layer, and the
+attention's in all layers but the last two. What a neuron finds on the patches must then travel
+through later attention heads. The architecture at inference is unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _hold_class_token(output: Tensor, held: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def second_order_pressure(model: open_clip.CLIP, held: Tensor) -> Iterator[None]:
-    """Apply the pressure to the samples marked in `held` (bool [image]) while the context is open."""
+    """Apply the pressure to the samples marked in `held` (bool [image]) while it is open."""
 
     def on_mlp(_module: nn.Module, _args: tuple, output: Tensor) -> Tensor:
         return _hold_class_token(output, held)
