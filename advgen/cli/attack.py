@@ -107,21 +107,14 @@ def default_out(pairs: tuple[ClassPair, ...], methods: tuple[str, ...], seed: in
 
 
 def print_table(rows: list[dict]) -> None:
-    """The results as a table on stdout."""
+    """The results as a table on stdout; the success rate is `both` over `verified`."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("pair", "method", "repeat"):
         table.add_column(name)
-    for name in (
-        "images",
-        "fooled",
-        "verified",
-        "fooled & verified",
-        "success rate",
-        "95 % interval",
-    ):
+    for name in ("images", "fooled", "verified", "both", "success rate", "95 % interval"):
         table.add_column(name, justify="right")
     for row in rows:
         rate, interval = row["attack_success_rate"], row["interval"]
@@ -134,6 +127,6 @@ def print_table(rows: list[dict]) -> None:
             str(row["verified"]),
             str(row["fooled_verified"]),
             "-" if rate is None else f"{rate:.1%}",
-            "-" if interval is None else f"{interval[0]:.1%} .. {interval[1]:.1%}",
+            "-" if interval is None else f"{100 * interval[0]:.1f} - {interval[1]:.1%}",
         )
-    Console(width=max(100, Console().width), soft_wrap=True).print(table)
+    Console(width=max(110, Console().width)).print(table)
