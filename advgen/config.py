@@ -34,7 +34,7 @@ class ModelConfig:
     """
 
     name: str = "sandbox-a"
-    templates: tuple[str, ...] = ("a photo of {article} {noun}",)
+    templates: tuple[str, ...] = ("a photo of {article} {noun}.",)
     device: str = "auto"
     batch_size: int = 64
 

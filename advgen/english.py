@@ -47,9 +47,11 @@ _ONE_ALREADY = ("atlas", "canvas", "gas", "lens", "pancreas", "series", "species
 _TWO_READINGS = ("ches", "shes", "xes", "sses", "zes", "oes", "uses", "ases", "nses")
 _NO_COMPOUND = ("human", "german", "roman", "shaman", "talisman")
 
-_AN_BEFORE = ("hour", "honest", "honor", "honour", "heir", "x-ray", "mri", "f1", "led ", "lcd ")
-_A_BEFORE = ("uni", "use", "usa", "util", "eu", "one", "once", "ukulele", "ute", "ouija")
-_UN_VOWEL = ("unin", "unim", "unid", "unis-")
+_AN_BEFORE = ("hour", "honest", "honor", "honour", "heir", "x-ray")
+_A_BEFORE = ("uni", "use", "util", "eu", "one", "once", "ukulele", "ute", "ouija")
+_A_BUT = ("unin", "unim", "unid")
+_SPELLED_VOWELS = "AEFHILMNORSX"
+"""Letters whose names begin with a vowel: "an SUV", "a USB stick"."""
 
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
@@ -68,7 +70,7 @@ def with_article(noun: str) -> str:
     low = word.lower()
     if low.startswith(("a ", "an ", "the ")):
         return word
-    return f"{'an' if _sounds_like_vowel(low) else 'a'} {word}"
+    return f"{'an' if _begins_with_vowel(word) else 'a'} {word}"
 
 
 def regular_plural(noun: str) -> str:
@@ -157,9 +159,13 @@ def _singulars(word: str) -> set[str]:
     return {word[:-1]}
 
 
-def _sounds_like_vowel(word: str) -> bool:
+def _begins_with_vowel(noun: str) -> bool:
+    first = noun.split()[0]
+    if first.isupper() and 1 < len(first) <= 4:
+        return first[0] in _SPELLED_VOWELS
+    word = noun.lower()
     if word.startswith(_AN_BEFORE):
         return True
-    if word.startswith(_A_BEFORE) and not word.startswith(_UN_VOWEL):
+    if word.startswith(_A_BEFORE) and not word.startswith(_A_BUT):
         return False
     return word[0] in "aeiou8"

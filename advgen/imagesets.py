@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from advgen import registry
 from advgen.errors import ConfigError, DataError
@@ -53,17 +53,29 @@ class FolderImages:
         if not root.is_dir():
             raise DataError(f"there is no image folder {root}")
         self.name = str(root)
-        self.paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+        self.paths = sorted(
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in SUFFIXES and not path.is_dir()
+        )
         self._root = root
         if not self.paths:
             raise DataError(f"the folder {root} holds no image ({', '.join(SUFFIXES)})")
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over relative paths and contents."""
+        """sha256 over relative paths and contents.
+
+        Raises:
+            DataError: If a file cannot be read.
+        """
         digest = hashlib.sha256()
         for path in self.paths:
-            digest.update(f"{path.relative_to(self._root)}\0{sha256_file(path)}\n".encode())
+            try:
+                content = sha256_file(path)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+            digest.update(f"{path.relative_to(self._root).as_posix()}\0{content}\n".encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -79,15 +91,13 @@ def open_image(path: Path) -> Image.Image:
     """Read an image file completely, as RGB.
 
     Raises:
-        DataError: If the file is missing, truncated or no image.
+        DataError: If the file is missing, truncated, no image, or too large for Pillow.
     """
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a readable image ({error}); remove or replace it"
-        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
 
 
 def load_image_set(spec: str) -> ImageSet:
@@ -108,7 +118,11 @@ def load_image_set(spec: str) -> ImageSet:
             )
         make: Callable[[int], ImageSet] = registry.resolve("image set", name)
         return make(int(number))
-    if not Path(spec).is_dir():
+    if not spec or not Path(spec).is_dir():
         known = ", ".join(f"{known}:N" for known in registry.names("image set"))
         raise DataError(f"'{spec}' is neither a folder of images nor one of {known}")
     return FolderImages(Path(spec))
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is not a readable image ({error}); remove or replace it")

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import open_clip
 import torch
@@ -26,7 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", default="8-10", help="FIRST-LAST, a single layer, or 'all'")
     parser.add_argument("--images", type=int, default=64, help="images per repeat")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5, help="alternating runs of each kind")
+    parser.add_argument("--repeats", type=int, default=5, help="times that the images are run")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--cpu-time", action="store_true", help="count CPU seconds (on a machine others share)"
@@ -57,6 +58,24 @@ def peak_mib() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
+def print_ratio(
+    options: argparse.Namespace, lens: SecondOrderLens, pairs: list[tuple[float, float]]
+) -> None:
+    """Print the cost of the pass from (plain, lens) seconds per batch, run in turns."""
+    print(
+        f"model {options.model}, layers {lens.layers[0]}-{lens.layers[-1]}, batches of "
+        f"{options.batch}, {options.threads} threads, {len(pairs)} batches of each kind in turns"
+    )
+    plain = statistics.median(base for base, _ in pairs)
+    ratios = sorted(ours / base for base, ours in pairs)
+    quarter = len(ratios) // 4
+    print(f"encode_image       {1000 * plain / options.batch:.1f} ms per image")
+    print(
+        f"alpha pass / encode_image: median {statistics.median(ratios):.3f}x, middle half "
+        f"{ratios[quarter]:.3f}-{ratios[-1 - quarter]:.3f}"
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the ratio, its spread over alternating runs, and the memory."""
     options = parse(arguments)
@@ -68,30 +87,19 @@ def main(arguments: list[str] | None = None) -> None:
     lens = SecondOrderLens(clip, layers_of(options.layers, clip.vision.layers))
     batches = torch.randn(options.images, 3, *clip.image_size).split(options.batch)
 
-    def plain() -> None:
-        for pixels in batches:
-            clip.encode_image(pixels)
-
-    def through_lens() -> None:
-        for pixels in batches:
-            lens.coefficients(pixels)
-
-    plain()  # warm up
-    through_lens()
+    clip.encode_image(batches[0])  # warm up
+    lens.coefficients(batches[0])
     before = peak_mib()
-    pairs = [(seconds(plain, clock), seconds(through_lens, clock)) for _ in range(options.repeats)]
+    pairs = [
+        (
+            seconds(partial(clip.encode_image, pixels, normalize=False), clock),
+            seconds(partial(lens.coefficients, pixels), clock),
+        )
+        for _ in range(options.repeats)
+        for pixels in batches
+    ]
     collected = lens.collect(batches)
-    ratios = [ours / base for base, ours in pairs]
-    fastest = min(ours for _, ours in pairs) / min(base for base, _ in pairs)
-    print(
-        f"model {options.model}, layers {lens.layers[0]}-{lens.layers[-1]}, "
-        f"{options.images} images in batches of {options.batch}, {options.threads} threads"
-    )
-    print(f"encode_image       {min(base for base, _ in pairs):.2f} s")
-    print(
-        f"alpha pass / encode_image: fastest {fastest:.3f}x, median "
-        f"{statistics.median(ratios):.3f}x ({min(ratios):.3f}-{max(ratios):.3f})"
-    )
+    print_ratio(options, lens, pairs)
     stored = sum(table.nbytes for table in collected.tables.values()) / (1 << 20)
     print(
         f"coefficients kept  {stored:.0f} MiB; peak resident {before:.0f} -> {peak_mib():.0f} MiB"

@@ -1,13 +1,17 @@
 """Fixtures that every room's tests share."""
 
+import dataclasses
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from advgen.records import Sample
 
 # Cores are shared with other jobs, so a wall-clock limit per example would fail at random.
 settings.register_profile("advgen", deadline=None, max_examples=60)
@@ -37,3 +41,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared material at {folder}; set ADVGEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_sample() -> Callable[..., Sample]:
+    """Makes a row of `records.parquet` from the columns that matter to a test."""
+    blank = {"str": "", "int": 0, "float": 0.0, "bool": False, "tuple[str, ...]": ()}
+    empty = {field.name: blank[str(field.type)] for field in dataclasses.fields(Sample)}
+
+    def make(**columns: object) -> Sample:
+        return Sample(**{**empty, **columns})  # type: ignore[arg-type]
+
+    return make

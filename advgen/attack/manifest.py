@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from advgen.config import AttackConfig, attack_toml
@@ -19,8 +20,6 @@ from advgen.store import write_atomic
 from advgen.text import load_pool
 
 _PACKAGES = ("advgen", "torch", "open_clip_torch", "numpy", "scikit-learn", "pillow", "resvg-py")
-
-
 _IDENTITY = ("attacked_model", "lens_images", "text_pool", "describer", "synthesizer", "judge")
 
 
@@ -66,10 +65,11 @@ def keep_manifest(layout: RunLayout, manifest: dict[str, Any]) -> None:
     Versions of packages may differ, models, images, texts and the sandbox world may not.
 
     Raises:
-        RunError: If what is there was begun with something else; the message names what.
+        RunError: If what is there was begun with something else (the message names what) or is
+            no manifest.
     """
     if layout.manifest.is_file():
-        before = json.loads(layout.manifest.read_text(encoding="utf-8"))
+        before = _read(layout.manifest)
         different = [key for key in _IDENTITY if before.get(key) != manifest[key]]
         if different:
             raise RunError(
@@ -77,6 +77,14 @@ def keep_manifest(layout: RunLayout, manifest: dict[str, Any]) -> None:
                 "; use another --out"
             )
     write_atomic(layout.manifest, json.dumps(manifest, indent=2) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON ({error}); restore it or use another --out") from error
+    return before if isinstance(before, dict) else {}
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,7 @@ class Studio:
 
     def complete(self, unit: Unit) -> list[Sample]:
         """Draw what is missing, score and judge everything, and write the unit down."""
-        rejected: list[dict[str, Any]] = []
-        drawn = [self._image(unit, index, rejected) for index in range(unit.images)]
+        drawn = [self._image(unit, index) for index in range(unit.images)]
         pixels = torch.stack([self.clip.preprocess(image) for image, _ in drawn])
         size = self.config.model.batch_size
         embeddings = torch.cat([self.clip.encode_image(part) for part in pixels.split(size)])
@@ -129,41 +129,48 @@ class Studio:
                     truth=json.dumps(provenance["truth"], sort_keys=True),
                 )
             )
+        rejected = [
+            {"index": index, **attempt}
+            for index, (_, provenance) in enumerate(drawn)
+            for attempt in provenance["rejected"]
+        ]
         document = {"rows": to_json(samples), "rejected": rejected}
         write_atomic(
             self.layout.unit(unit.cell, unit.number), json.dumps(document, indent=1) + "\n"
         )
         return samples
 
-    def _image(
-        self, unit: Unit, index: int, rejected: list[dict[str, Any]]
-    ) -> tuple[Image.Image, dict[str, Any]]:
+    def _image(self, unit: Unit, index: int) -> tuple[Image.Image, dict[str, Any]]:
         path = self.layout.image(unit.cell, unit.number, index)
-        if path.is_file():
-            try:
-                return decode_png(path.read_bytes())
-            except ValueError:
-                pass  # not ours or damaged: drawn again below, to the same bytes
-        for attempt in range(self.config.draw.max_redraws + 1):
-            seed = derive_seed(
+        seeds = [
+            derive_seed(
                 self.config.seed, unit.cell.slug, unit.description.id, unit.number, index, attempt
             )
+            for attempt in range(self.config.draw.max_redraws + 1)
+        ]
+        kept = _kept(path, seeds)
+        if kept is not None:
+            return kept
+        rejected: list[dict[str, Any]] = []
+        for attempt, seed in enumerate(seeds):
             request = DrawRequest(
                 unit.description.text, unit.cell.pair.true_class, seed, self.config.draw.size
             )
             drawn = self.synthesizer.draw([request])[0]
             reason = drawn.rejected or ("black" if is_black(drawn.image) else None)
             if reason is None:
-                provenance = self._provenance(unit, seed, drawn)
+                provenance = self._provenance(unit, seed, drawn, rejected)
                 write_atomic(path, encode_png(drawn.image, provenance))
                 return drawn.image, provenance
-            rejected.append({"index": index, "attempt": attempt, "seed": seed, "reason": reason})
+            rejected.append({"attempt": attempt, "seed": seed, "reason": reason})
         raise GenerationError(
-            f"'{unit.description.text}' gave no usable image in "
-            f"{self.config.draw.max_redraws + 1} draws ({rejected[-1]['reason']})"
+            f"'{unit.description.text}' gave no usable image in {len(seeds)} draws "
+            f"({rejected[-1]['reason']}); choose another --seed or raise draw.max_redraws"
         )
 
-    def _provenance(self, unit: Unit, seed: int, drawn: Drawn) -> dict[str, Any]:
+    def _provenance(
+        self, unit: Unit, seed: int, drawn: Drawn, rejected: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         return {
             "prompt": unit.description.text,
             "subject": unit.cell.pair.true_class,
@@ -172,7 +179,19 @@ class Studio:
             "licence": self.synthesizer.licence,
             "undrawn": list(drawn.undrawn),
             "truth": dict(drawn.truth),
+            "rejected": rejected,
         }
+
+
+def _kept(path: Path, seeds: list[int]) -> tuple[Image.Image, dict[str, Any]] | None:
+    """The image drawn before from one of these seeds; None when it is lost, damaged or another."""
+    if not path.is_file():
+        return None
+    try:
+        image, provenance = decode_png(path.read_bytes())
+    except ValueError:
+        return None
+    return (image, provenance) if provenance.get("seed") in seeds else None
 
 
 def is_black(image: Image.Image) -> bool:

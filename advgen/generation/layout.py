@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngInfo
 from advgen.records import ClassPair
 
 _CHUNK = "advgen"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def decode_png(data: bytes) -> tuple[Image.Image, dict[str, Any]]:
     Raises:
         ValueError: If the bytes are not a whole PNG with provenance.
     """
+    if not data.endswith(_PNG_END):
+        raise ValueError("not a whole PNG image: its end is missing")
     try:
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()

@@ -121,7 +121,7 @@ class SecondOrderLens:
 
     def collect(
         self,
-        batches: Iterable[Float[Tensor, "image 3 height width"]],
+        batches: Iterable[Float[Tensor, "_ 3 height width"]],
         *,
         alpha_dtype: torch.dtype = torch.float16,
         memory_bytes: int = DEFAULT_BUDGET,
@@ -150,7 +150,7 @@ class SecondOrderLens:
 
     def directions(
         self,
-        batches: Iterable[Float[Tensor, "image 3 height width"]],
+        batches: Iterable[Float[Tensor, "_ 3 height width"]],
         *,
         top_images: int = 100,
         alpha_dtype: torch.dtype = torch.float16,

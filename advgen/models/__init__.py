@@ -3,7 +3,7 @@
 from advgen.models.loading import load_clip
 from advgen.models.open_clip_model import OpenClipModel
 from advgen.models.protocol import ClipModel
-from advgen.models.text import DEFAULT_TEMPLATES, encode_classes, with_article
+from advgen.models.text import DEFAULT_TEMPLATES, encode_classes
 from advgen.models.vision import VisionTower
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "VisionTower",
     "encode_classes",
     "load_clip",
-    "with_article",
 ]

@@ -6,33 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from advgen.english import with_article
 from advgen.models.protocol import ClipModel
 
 DEFAULT_TEMPLATES = ("a photo of {article} {noun}.",)
 """The paper's prompt; ``{article} {noun}`` reads "an elephant", a bare ``{}`` is the noun alone."""
-
-_AN_BEFORE = ("hour", "honest", "honor", "honour", "heir", "x-ray")
-_A_BEFORE = ("uni", "use", "util", "eu", "one", "once", "ukulele", "ute", "ouija")
-_A_BUT = ("unin", "unim", "unid")
-_SPELLED_VOWELS = "AEFHILMNORSX"
-"""Letters whose names begin with a vowel: "an SUV", "a USB stick"."""
-
-
-def with_article(noun: str) -> str:
-    """The noun with "a" or "an" by its sound: "an elephant", "a unicycle", "an hourglass".
-
-    A small rule with exceptions, enough for class names; a leading article is kept.
-
-    Raises:
-        ValueError: If the noun is empty.
-    """
-    word = noun.strip()
-    if not word:
-        raise ValueError("expected a noun; got an empty string")
-    low = word.lower()
-    if low.startswith(("a ", "an ", "the ")):
-        return word
-    return f"{'an' if _begins_with_vowel(word) else 'a'} {word}"
 
 
 def fill_template(template: str, noun: str) -> str:
@@ -70,15 +48,3 @@ def encode_classes(
     embeddings = clip.encode_text(texts)
     means = embeddings.view(len(classes), len(templates), -1).mean(dim=1)
     return F.normalize(means, dim=-1)
-
-
-def _begins_with_vowel(noun: str) -> bool:
-    first = noun.split()[0]
-    if first.isupper() and 1 < len(first) <= 4:
-        return first[0] in _SPELLED_VOWELS
-    word = noun.lower()
-    if word.startswith(_AN_BEFORE):
-        return True
-    if word.startswith(_A_BEFORE) and not word.startswith(_A_BUT):
-        return False
-    return word[0] in "aeiou8"

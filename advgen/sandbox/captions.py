@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 
-from advgen.sandbox.lexicon import COLOR_SYNONYMS, TIMES, WEATHERS, Concept, Lexicon, with_article
+from advgen.english import with_article
+from advgen.sandbox.lexicon import COLOR_SYNONYMS, TIMES, WEATHERS, Concept, Lexicon
 from advgen.sandbox.scene import Item, Scene
 
 OPENINGS = (

@@ -61,7 +61,6 @@ WEATHERS: dict[str, tuple[str, ...]] = {
     "fog": ("fog", "foggy", "mist", "misty"),
 }
 COUNTS: dict[str, int] = {"two": 2, "three": 3, "four": 4, "several": 3, "many": 4}
-VOWEL_SOUND_EXCEPTIONS = ("uni", "eu", "one", "use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +137,6 @@ class Lexicon:
         for place in self.places.values():
             found.update(place.nouns)
         return found
-
-
-def with_article(noun: str) -> str:
-    """The noun with its indefinite article (`an elephant`, `a unicycle`)."""
-    vowel = noun[:1] in "aeiou" and not noun.startswith(VOWEL_SOUND_EXCEPTIONS)
-    return f"{'an' if vowel else 'a'} {noun}"
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from advgen.models import OpenClipModel
 
@@ -107,6 +108,12 @@ def forward():
 @pytest.fixture(scope="session")
 def make_model():
     return small_model
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """What an unknown option raises: also the run-time type check, where pytest runs with it."""
+    return (ValueError, TypeCheckError)
 
 
 @pytest.fixture(scope="session")

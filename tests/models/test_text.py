@@ -1,37 +1,8 @@
 import pytest
 import torch
 
-from advgen.models import encode_classes, with_article
+from advgen.models import encode_classes
 from advgen.models.text import fill_template
-
-
-@pytest.mark.parametrize(
-    ("noun", "expected"),
-    [
-        ("elephant", "an elephant"),
-        ("dog", "a dog"),
-        ("unicycle", "a unicycle"),
-        ("umbrella", "an umbrella"),
-        ("uninvited guest", "an uninvited guest"),
-        ("hourglass", "an hourglass"),
-        ("horse", "a horse"),
-        ("European robin", "a European robin"),
-        ("one-armed bandit", "a one-armed bandit"),
-        ("onion", "an onion"),
-        ("SUV", "an SUV"),
-        ("USB stick", "a USB stick"),
-        ("X-ray", "an X-ray"),
-        ("the moon", "the moon"),
-        ("  owl ", "an owl"),
-    ],
-)
-def test_article(noun, expected):
-    assert with_article(noun) == expected
-
-
-def test_article_of_nothing():
-    with pytest.raises(ValueError, match="expected a noun"):
-        with_article("  ")
 
 
 @pytest.mark.parametrize(

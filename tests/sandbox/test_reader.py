@@ -58,6 +58,7 @@ CASES = [
     ("a dog on a beach with a car", [dog(), car()], "beach", ()),
     ("a dog on the left and a cat", [dog(), cat()], None, ("left",)),
     ("a dog on skates, a cat", [dog(), cat()], None, ("skates",)),
+    ("a dog on skates and cats", [dog(), cat(count=2)], None, ("skates",)),
     ("a dog in front of a car", [dog(), car(background=True)], None, ()),
     ("a dog in front of a car and a cat", [dog(), car(background=True), cat()], None, ()),
     ("a dog behind a car", [dog(background=True), car()], None, ()),
