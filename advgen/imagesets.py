@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -16,6 +16,7 @@ from advgen.store import sha256_file
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
+@runtime_checkable
 class ImageSet(Protocol):
     """A fixed, ordered set of images."""
 

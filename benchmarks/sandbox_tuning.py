@@ -45,7 +45,7 @@ def settings(base: AttackConfig) -> dict[str, AttackConfig]:
 
 def main() -> None:
     """Run the trials and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--method", choices=METHODS, action="append", help="only this; repeatable")

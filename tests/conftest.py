@@ -6,12 +6,31 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
 from advgen.records import Sample
+
+# Shapes and types in the signatures of the rooms that pass tensors are checked at every call.
+# Tests import these rooms after this file, so the hook sees all of them.
+TENSOR_ROOMS = (
+    "models.open_clip_model",
+    "models.text",
+    "models.vision",
+    "lens",
+    "text",
+    "mining",
+    "scoring",
+    "attack",
+    "sandbox.clip",
+    "sandbox.measure",
+    "sandbox.tokenizer",
+    "sandbox.training",
+)
+jaxtyping.install_import_hook([f"advgen.{room}" for room in TENSOR_ROOMS], "beartype.beartype")
 
 # Cores are shared with other jobs, so a wall-clock limit per example would fail at random.
 settings.register_profile("advgen", deadline=None, max_examples=60)
@@ -32,6 +51,12 @@ def seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def shapes_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a wrong shape through to the function's own check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -93,9 +93,9 @@ def attack(
         click.echo(json.dumps({"run_dir": str(root), "results": rows}))
         return
     print_table(rows)
-    click.echo(f"report  {outcome.layout.report}")
     click.echo(f"contact {outcome.layout.contact}")
-    click.echo(f"done in {time.monotonic() - started:.0f} s")
+    click.echo(f"report  {outcome.layout.report}")
+    click.echo(f"done in {time.monotonic() - started:.0f} s", err=True)
 
 
 def default_out(pairs: tuple[ClassPair, ...], methods: tuple[str, ...], seed: int) -> Path:

@@ -28,11 +28,11 @@ class StderrProgress:
     """Progress of a job on stderr: a live bar on a terminal, one line per stage elsewhere."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, markup=False, emoji=False)
         self._live = self._console.is_terminal
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -66,7 +66,9 @@ class StderrProgress:
         if self._live:
             self._task = self._bar.add_task(name, total=total, completed=done)
         elif done:
-            self._console.print(f"{name}: {done} of {total} done before", highlight=False)
+            self._console.print(
+                f"{name}: {done} of {total} done before", highlight=False, soft_wrap=True
+            )
 
     def advance(self, steps: int = 1) -> None:
         """See `Progress.advance`."""
@@ -75,7 +77,7 @@ class StderrProgress:
 
     def note(self, message: str) -> None:
         """See `Progress.note`."""
-        self._console.print(f"note: {message}", highlight=False, markup=False)
+        self._console.print(f"note: {message}", highlight=False, soft_wrap=True)
 
     def _close(self) -> None:
         if self._task is not None:
@@ -83,7 +85,7 @@ class StderrProgress:
             self._task = None
         if self._name:
             seconds = time.monotonic() - self._started
-            self._console.print(f"{self._name} ({seconds:.1f} s)", highlight=False, markup=False)
+            self._console.print(f"{self._name} ({seconds:.1f} s)", highlight=False, soft_wrap=True)
             self._name = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from advgen.cli.console import StderrProgress, writable_folder
 from advgen.errors import DataError
 
 
+def _png_path(
+    _context: click.Context, _parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    if value is not None and value.suffix.lower() != ".png":
+        raise click.BadParameter(f"{value} does not end in .png")
+    return value
+
+
 @click.group()
 def sandbox() -> None:
     """The drawn world: draw, list, make image sets, train its CLIPs."""
@@ -18,7 +27,14 @@ def sandbox() -> None:
 
 @sandbox.command()
 @click.argument("description")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_png_path,
+    help="PNG to write.",
+)
 @click.option(
     "--size", default=512, show_default=True, type=click.IntRange(16, 4096), help="Side in pixels."
 )
@@ -33,8 +49,6 @@ def draw(description: str, out: Path, size: int, seed: int, masks: bool) -> None
     """
     from advgen.sandbox.drawing import draw_description
 
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
     drawing = draw_description(description, size=size, seed=seed)
     for path in drawing.write(out, masks=masks):
         click.echo(path)
@@ -85,24 +99,31 @@ def classes(as_json: bool) -> None:
 
 @sandbox.command()
 @click.option(
-    "--sprites", type=click.Path(path_type=Path), default=None, help="PNG with every drawing."
+    "--sprites",
+    type=click.Path(path_type=Path),
+    default=None,
+    callback=_png_path,
+    help="PNG with every drawing.",
 )
 @click.option(
     "--scenes",
     type=click.Path(path_type=Path),
     default=None,
+    callback=_png_path,
     help="PNG with random scenes and captions.",
 )
 def sheet(sprites: Path | None, scenes: Path | None) -> None:
     """Draw contact sheets of the world."""
     from advgen.sandbox.sheets import scene_sheet, sprite_sheet
+    from advgen.store import write_atomic
 
     if sprites is None and scenes is None:
         raise click.UsageError("name at least one of --sprites and --scenes")
     for path, make in ((sprites, sprite_sheet), (scenes, scene_sheet)):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            make().save(path, optimize=True)
+            buffer = io.BytesIO()
+            make().save(buffer, format="PNG", optimize=True)
+            write_atomic(path, buffer.getvalue())
             click.echo(path)
 
 

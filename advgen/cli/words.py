@@ -60,7 +60,7 @@ def print_words(word_list: WordList) -> None:
             f"{share.neuron} ({share.contribution:+.3f})" for share in word.neurons[:4]
         )
         table.add_row(word.word, f"{word.score:.3f}", behind or "-")
-    console = Console(width=max(110, Console().width))
+    console = Console(width=max(110, Console().width), markup=False, emoji=False)
     console.print(table)
     for dropped in word_list.dropped:
         console.print(

@@ -118,6 +118,10 @@ def decode_png(data: bytes) -> tuple[Image.Image, dict[str, Any]]:
             image = opened.convert("RGB")
     except (OSError, SyntaxError) as error:
         raise ValueError(f"not a whole PNG image: {error}") from error
-    if text is None:
+    try:
+        provenance = json.loads(text or "")
+    except ValueError as error:
+        raise ValueError("the image carries no provenance") from error
+    if not isinstance(provenance, dict):
         raise ValueError("the image carries no provenance")
-    return image, json.loads(text)
+    return image, provenance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -28,6 +28,7 @@ class DescribeRequest:
     seed: int
 
 
+@runtime_checkable
 class Describer(Protocol):
     """Writes scene descriptions; replies are checked by the caller, not by the describer."""
 
@@ -73,6 +74,7 @@ class Drawn:
     rejected: str | None = None
 
 
+@runtime_checkable
 class Synthesizer(Protocol):
     """Draws images from sentences, each from its own seed."""
 

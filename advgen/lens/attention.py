@@ -32,7 +32,8 @@ def class_attention(
 
 def token_scale(residual: Float[Tensor, "*token width"], eps: float) -> Float[Tensor, " *token"]:
     """Sigma, the denominator of a layer norm: sqrt(var + eps) with biased variance."""
-    return (residual.var(dim=-1, correction=0) + eps).sqrt()
+    centred = residual - residual.mean(dim=-1, keepdim=True)  # cheaper than var()
+    return (centred.square().mean(dim=-1) + eps).sqrt()
 
 
 def scaled_attention(

@@ -68,7 +68,9 @@ class CoefficientTable:
             expected = (self.neurons, self.later)
             raise ValueError(f"expected alpha [image, {expected}]; got {tuple(alpha.shape)}")
         kept = alpha.to("cpu", self._dtype).contiguous()
-        if not kept.isfinite().all():
+        low, high = alpha.aminmax()
+        limit = torch.finfo(self._dtype).max
+        if not (-limit <= low and high <= limit):  # also where a value is NaN
             raise ModelError(
                 f"the lens's coefficients are not finite in {self._dtype}: check the weights and "
                 "images for NaN, then try alpha_dtype=torch.float32"

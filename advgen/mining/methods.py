@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -48,6 +48,7 @@ class Evidence:
         return rank_words(codes, alignments(directions, contrast), neurons, self.encoded.pool.texts)
 
 
+@runtime_checkable
 class Method(Protocol):
     """Ranks the pool's words for a contrast v, best first."""
 

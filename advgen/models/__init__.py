@@ -1,6 +1,6 @@
 """The CLIP under attack: the protocol, open_clip behind it, loading by name, class texts."""
 
-from advgen.models.loading import load_clip
+from advgen.models.loading import load_clip, load_folder
 from advgen.models.open_clip_model import OpenClipModel
 from advgen.models.protocol import ClipModel
 from advgen.models.text import DEFAULT_TEMPLATES, encode_classes
@@ -13,4 +13,5 @@ __all__ = [
     "VisionTower",
     "encode_classes",
     "load_clip",
+    "load_folder",
 ]

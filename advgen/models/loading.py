@@ -60,6 +60,19 @@ def load_clip(
     return loaded
 
 
+def load_folder(
+    folder: Path,
+    name: str,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> OpenClipModel:
+    """Load a model folder under a name of its own; see `load_clip`."""
+    loaded = _from_folder(folder, name)
+    _move(loaded.model, device, dtype)
+    return loaded
+
+
 def _from_tag(name: str) -> OpenClipModel:
     architecture, _, tag = name.rpartition("/")
     if name in open_clip.list_models():

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 
 from advgen.errors import ModelError
-from advgen.models import OpenClipModel
+from advgen.models import OpenClipModel, load_folder
 from advgen.sandbox.tokenizer import WordTokenizer
-
-if TYPE_CHECKING:
-    from importlib.abc import Traversable
 
 IMAGE_MEAN = (0.55, 0.55, 0.5)
 IMAGE_STD = (0.27, 0.25, 0.28)
@@ -41,7 +37,7 @@ def load_sandbox_clip(
             f"available: {', '.join(packaged_checkpoints()) or 'none'}. Train it with "
             f"`advgen sandbox train {name}`."
         )
-    return open_checkpoint(folder, name, device=device, dtype=dtype)
+    return load_folder(Path(str(folder)), name, device=device, dtype=dtype)
 
 
 def packaged_checkpoints() -> list[str]:
@@ -52,21 +48,6 @@ def packaged_checkpoints() -> list[str]:
     return sorted(
         entry.name for entry in weights.iterdir() if entry.joinpath(WEIGHTS_FILE).is_file()
     )
-
-
-def open_checkpoint(
-    folder: Traversable,
-    name: str,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
-) -> OpenClipModel:
-    """Open a folder written by `save_checkpoint`."""
-    config = json.loads(folder.joinpath(CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
-    words = folder.joinpath(VOCABULARY_FILE).read_text(encoding="utf-8").split()
-    model = open_clip.CLIP(**config)
-    model.load_state_dict(load_safetensors(folder.joinpath(WEIGHTS_FILE).read_bytes()))
-    return wrap(model, words, name, device=device, dtype=dtype)
 
 
 def wrap(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from advgen.errors import DataError
 from advgen.sandbox.lexicon import load_lexicon
 from advgen.sandbox.render import render_scene
 from advgen.sandbox.scene import Scene, sample_scene
@@ -67,14 +68,20 @@ def write_image_folder(images: SandboxImages, folder: Path) -> Path:
     """Write the set as `folder/CLASS/NUMBER.png` with `metadata.jsonl` (file, class, scene) beside.
 
     The metadata is written last, so a folder that has it is complete.
+
+    Raises:
+        DataError: If the folder cannot be written.
     """
     lines = []
     for index in range(len(images)):
         scene = images.scene(index)
         name = f"{scene.items[-1].concept}/{index:06d}.png"
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        render_scene(scene, images.size).save(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            render_scene(scene, images.size).save(path)
+        except OSError as error:
+            raise DataError(f"cannot write {path} ({error}); choose another folder") from error
         record = {"file_name": name, "label": scene.items[-1].concept, "scene": scene.to_dict()}
         lines.append(json.dumps(record))
     write_atomic(folder / "metadata.jsonl", "\n".join(lines) + "\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
 from advgen.records import ClassPair, Verdict
 
 
+@runtime_checkable
 class Judge(Protocol):
     """Looks at one image: is the true class there, is the target class absent?
 

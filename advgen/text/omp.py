@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class SparseCodes:
         return rows[:, :-1]
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Finds sparse codes."""
 

@@ -2,22 +2,52 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 IMAGES = 30
-KILL_WHEN_IMAGES = (0, 1, 17, 29)
+# Dies by SIGKILL instead of giving the N-th file of a kind its final name, its bytes being written.
+KILLER = """
+import os, re, signal, sys
+from advgen.cli import main
+
+pattern, left = sys.argv[1], int(sys.argv[2])
+replace = os.replace
+
+
+def replace_or_die(source, target):
+    global left
+    left -= bool(re.search(pattern, str(target)))
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+
+os.replace = replace_or_die
+main(sys.argv[3:])
+"""
+KILLS = [
+    ("words.json", 1, 0),
+    ("i000.png", 1, 0),
+    ("images/.*.png", 17, 16),
+    ("units/.*/d08.json", 1, 27),
+    ("records.parquet", 1, 30),
+]
+
+
+def arguments(out: Path) -> list[str]:
+    sizes = ["--images", str(IMAGES), "--lens-images", "sandbox:120"]
+    return ["attack", "--pair", "dog:deer", *sizes, "--out", str(out), "--json"]
 
 
 def command(out: Path) -> list[str]:
-    arguments = ["--pair", "dog:deer", "--images", str(IMAGES), "--lens-images", "sandbox:120"]
-    return [sys.executable, "-m", "advgen", "attack", *arguments, "--out", str(out), "--json"]
+    return [sys.executable, "-m", "advgen", *arguments(out)]
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +66,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, environment: dict[str,
     return out
 
 
-def start_and_kill(out: Path, environment: dict[str, str], images: int) -> None:
-    """Start the attack and SIGKILL it as soon as that many images are on disk."""
-    process = subprocess.Popen(
-        command(out), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline:
-            begun = (out / "run.toml").exists()
-            if begun and len(list(out.glob("images/**/*.png"))) >= images:
-                break
-            if process.poll() is not None:
-                break
-            time.sleep(0.002)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert not (out / "records.parquet").exists(), "the run ended before it could be killed"
+def images_of(out: Path) -> dict[Path, int]:
+    """Finished images and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in out.glob("images/**/[!.]*.png")}
 
 
 def test_killed_and_resumed_run_equals_an_undisturbed_one(
@@ -61,16 +76,26 @@ def test_killed_and_resumed_run_equals_an_undisturbed_one(
 ) -> None:
     out = tmp_path / "run"
     kept: dict[Path, int] = {}
-    for images in KILL_WHEN_IMAGES:
-        start_and_kill(out, environment, images)
-        finished = {path: path.stat().st_mtime_ns for path in out.glob("images/**/[!.]*.png")}
+    for pattern, number, images in KILLS:
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLER, pattern, str(number), *arguments(out)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        finished = images_of(out)
         assert kept.items() <= finished.items(), "a finished image was drawn again"
+        assert len(finished) == images
+        assert len(list(out.rglob(".*.tmp"))) == 1, "it should have died with a file half made"
+        assert not (out / "records.parquet").exists()
         kept = finished
     done = subprocess.run(
         command(out), env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert kept.items() <= {p: p.stat().st_mtime_ns for p in out.glob("images/**/*.png")}.items()
+    assert kept == images_of(out)
     assert pq.read_table(out / "records.parquet").equals(
         pq.read_table(undisturbed / "records.parquet")
     )
@@ -93,8 +118,6 @@ def test_killed_and_resumed_run_equals_an_undisturbed_one(
 def test_a_damaged_image_is_drawn_again(
     tmp_path: Path, undisturbed: Path, environment: dict[str, str]
 ) -> None:
-    import shutil
-
     out = tmp_path / "run"
     shutil.copytree(undisturbed, out)
     victim = sorted(out.glob("images/**/*.png"))[7]

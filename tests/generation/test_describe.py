@@ -31,12 +31,8 @@ class Scripted:
 def choose(
     describer: Scripted, descriptions: int = 2, max_attempts: int = 3, seed: int = 1
 ) -> tuple[list[Description], list[Description]]:
-    config = DescribeConfig(
-        candidates=30, descriptions=descriptions, max_attempts=max_attempts
-    )
-    return choose_descriptions(
-        describer, PAIR, WORDS, config, target_synonyms=["stag"], seed=seed
-    )
+    config = DescribeConfig(candidates=30, descriptions=descriptions, max_attempts=max_attempts)
+    return choose_descriptions(describer, PAIR, WORDS, config, target_synonyms=["stag"], seed=seed)
 
 
 def test_enough_at_once_is_not_asked_again() -> None:

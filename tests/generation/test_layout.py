@@ -10,7 +10,11 @@ from advgen.generation.layout import Cell, RunLayout, decode_png, encode_png
 from advgen.records import ClassPair
 
 CELL = Cell(ClassPair("stop sign", "yield sign"), "second-order", 2)
-PROVENANCE = {"prompt": "a café, \u201cdog\u201d \U0001f415", "seed": 2**62, "truth": {"x": [1.5, None]}}
+PROVENANCE = {
+    "prompt": "a café, \u201cdog\u201d \U0001f415",
+    "seed": 2**62,
+    "truth": {"x": [1.5, None]},
+}
 
 
 def noise(size: int = 24) -> Image.Image:
@@ -47,7 +51,7 @@ def test_a_png_with_a_changed_byte_in_its_text_or_pixels_is_refused() -> None:
             decode_png(bytes(changed))
 
 
-@pytest.mark.parametrize("text", [None, "no json"])
+@pytest.mark.parametrize("text", [None, "no json", "[1]"])
 def test_images_of_other_makers_are_refused(text: str | None) -> None:
     info = PngImagePlugin.PngInfo()
     if text is not None:

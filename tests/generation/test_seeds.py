@@ -6,7 +6,7 @@ from advgen.generation.seeds import derive_seed
 
 def test_a_seed_is_the_same_in_every_process_and_version() -> None:
     """Images of a run begun yesterday must be drawn again to the same bytes."""
-    assert derive_seed(0, "dog-deer/second-order/r0", "s003", 1, 2) == 5044706281040064337
+    assert derive_seed(0, "dog-deer/second-order/r0", "s003", 1, 2) == 3410152825316311143
 
 
 @given(st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4))

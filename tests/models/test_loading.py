@@ -78,12 +78,15 @@ def test_pretrained_tag(monkeypatch, model):
     assert clip.name == "ViT-tiny-test/mine" and clip.embed_dim == 10
 
 
-def test_registered_name(monkeypatch):
+def test_registered_name(monkeypatch, model):
     asked = {}
+
+    def load(name, **options):
+        asked.update(options)
+        return OpenClipModel(model)
+
     monkeypatch.setattr(module.registry, "names", lambda kind: ("sandbox-a",))
-    monkeypatch.setattr(
-        module.registry, "resolve", lambda kind, name: lambda name, **options: asked.update(options)
-    )
+    monkeypatch.setattr(module.registry, "resolve", lambda kind, name: load)
     load_clip("sandbox-a", device="meta")
     assert asked == {"device": "meta", "dtype": None}
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from advgen.models import encode_classes
+from advgen.models import ClipModel, encode_classes
 from advgen.models.text import fill_template
 
 
@@ -22,7 +22,7 @@ def test_template_without_a_place():
         fill_template("a photo", "owl")
 
 
-class Recorder:
+class Recorder(ClipModel):
     """Embeds a text as a fixed random unit vector and remembers what it was asked."""
 
     def encode_text(self, texts):

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from advgen.models import ClipModel
 from advgen.text import (
     EncodedPool,
     SklearnOmp,
@@ -19,7 +20,7 @@ from advgen.text.decompose import TEXT_BATCH
 EMBED = 128
 
 
-class WordsByHash:
+class WordsByHash(ClipModel):
     """A text tower that gives each text its own direction, and one to all that start with `x`.
 
     Like a GEMM, it rounds differently in batches of different size.

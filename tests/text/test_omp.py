@@ -108,7 +108,12 @@ def test_codes_are_sorted_by_magnitude(solver) -> None:
     ],
 )
 def test_wrong_shapes_are_named(
-    solver, targets: tuple[int, int], atoms: tuple[int, int], nonzeros: int, complaint: str
+    solver,
+    targets: tuple[int, int],
+    atoms: tuple[int, int],
+    nonzeros: int,
+    complaint: str,
+    shapes_unchecked: None,
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         solver.solve(unit_rows(*targets), unit_rows(*atoms), nonzeros)

@@ -56,7 +56,7 @@ def train_checkpoint(
         labels=len(lexicon.concepts) + len(lexicon.places),
         folder=work / f"{recipe.name}-state",
     )
-    progress.stage(f"training {recipe.name}", recipe.steps, trainer.step)
+    progress.stage(f"training {recipe.name}", recipe.total_steps, trainer.step)
     images = SandboxImages(MEASURED_IMAGES, seed=MEASURE_SEED, single=True)
 
     def evaluate(model: open_clip.CLIP) -> dict[str, float]:

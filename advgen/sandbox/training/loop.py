@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from advgen.errors import RunError
 from advgen.sandbox.clip import IMAGE_MEAN, IMAGE_STD
 from advgen.sandbox.training.data import SceneArrays
 from advgen.sandbox.training.pressure import second_order_pressure
@@ -50,6 +52,9 @@ class Trainer:
         vocab_size: Token ids of the text tower.
         labels: Concepts and places, the width of the auxiliary head.
         folder: Where checkpoints of the unfinished run are kept; found ones are continued from.
+
+    Raises:
+        RunError: If the folder holds the state of another recipe.
     """
 
     def __init__(
@@ -72,10 +77,10 @@ class Trainer:
     ) -> open_clip.CLIP:
         """Train to the last step, measuring and checkpointing on the way, and return the model."""
         started, begun = time.monotonic(), self.step
-        for step in range(self.step, self.recipe.steps):
+        for step in range(self.step, self.recipe.total_steps):
             loss = self._train_step(step)
             self.step = step + 1
-            if self.step % every == 0 or self.step == self.recipe.steps:
+            if self.step % every == 0 or self.step == self.recipe.total_steps:
                 speed = (self.step - begun) * self.recipe.batch_size / (time.monotonic() - started)
                 row = {
                     "step": self.step,
@@ -83,7 +88,7 @@ class Trainer:
                     "images_per_second": round(speed, 1),
                 }
                 self.log.append(row | evaluate(self.model))
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps:
+            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.total_steps:
                 self._save()
         return self.model
 
@@ -92,10 +97,12 @@ class Trainer:
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         batch = self._batch(step)
         held = torch.rand(len(batch.pixels)) < recipe.second_order_share
+        others = torch.randperm(len(held))
+        kind = "hold" if step < recipe.steps else "swap"
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            with second_order_pressure(model, held):
+            with second_order_pressure(model, held, kind, others=others):
                 images = model.encode_image(batch.pixels)
             texts = model.encode_text(batch.tokens)
         images, texts = F.normalize(images.float(), dim=-1), F.normalize(texts.float(), dim=-1)
@@ -130,11 +137,17 @@ class Trainer:
         return Batch((images - mean) / std, tokens, targets[:, :-1])
 
     def _learning_rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine to zero; once more for the steps under `swap`."""
         recipe = self.recipe
-        if step < recipe.warmup_steps:
-            return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-        done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        peak, steps, warmup = recipe.learning_rate, recipe.steps, recipe.warmup_steps
+        if step >= recipe.steps:
+            step -= recipe.steps
+            peak, steps = recipe.swap_learning_rate, recipe.swap_steps
+            warmup = recipe.swap_warmup_steps
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        done = (step - warmup) / max(1, steps - warmup)
+        return peak * 0.5 * (1 + math.cos(math.pi * done))
 
     def _named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         yield from self.model.named_parameters()
@@ -161,15 +174,24 @@ class Trainer:
                 tensors[f"{key}/{name}"] = value.detach().contiguous()
         path = self.folder / f"state-{self.step}.safetensors"
         save_file(tensors, path)
-        write_atomic(
-            self.folder / "state.json", json.dumps({"step": self.step, "log": self.log}, indent=1)
-        )
+        state = {"step": self.step, "recipe": dataclasses.asdict(self.recipe), "log": self.log}
+        write_atomic(self.folder / "state.json", json.dumps(state, indent=1))
         for old in self.folder.glob("state-*.safetensors"):
             if old != path:
                 old.unlink()
 
     def _restore(self) -> None:
         state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        now = dataclasses.asdict(self.recipe)
+        before = state.get("recipe", now)
+        different = sorted(
+            key for key in now.keys() | before.keys() if now.get(key) != before.get(key)
+        )
+        if different:
+            raise RunError(
+                f"{self.folder} holds a training with other settings ({', '.join(different)}); "
+                "remove it or use another --work"
+            )
         self.step, self.log = state["step"], state["log"]
         tensors = load_file(self.folder / f"state-{self.step}.safetensors")
         with torch.no_grad():

@@ -26,14 +26,16 @@ class Recipe:
         context_length: Tokens per text.
         scenes: Distinct scenes that are drawn.
         captions: Captions written per scene.
-        steps: Optimiser steps.
+        steps: Optimiser steps under the pressure `hold`.
+        swap_steps: Steps that follow under the pressure `swap`, with a schedule of their own.
         batch_size: Scenes per step.
         learning_rate: Peak of the cosine schedule.
+        swap_learning_rate: Peak of the second schedule.
         warmup_steps: Steps of linear warm-up.
+        swap_warmup_steps: The same in the second schedule.
         weight_decay: AdamW decay on matrices.
         logit_scale_cap: Upper bound of the logit scale.
-        second_order_share: Share of samples whose class token may not gather by itself
-            (see `training.pressure`).
+        second_order_share: Share of samples under pressure (see `training.pressure`).
         head_weight: Weight of the auxiliary multi-label loss on the image embedding.
     """
 
@@ -51,13 +53,21 @@ class Recipe:
     scenes: int = 240_000
     captions: int = 4
     steps: int = 5_500
+    swap_steps: int = 1_300
     batch_size: int = 192
     learning_rate: float = 1e-3
+    swap_learning_rate: float = 6e-4
     warmup_steps: int = 300
+    swap_warmup_steps: int = 162
     weight_decay: float = 0.1
     logit_scale_cap: float = 50.0
     second_order_share: float = 0.8
     head_weight: float = 0.3
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of both schedules."""
+        return self.steps + self.swap_steps
 
     def model_config(self, vocab_size: int) -> dict[str, Any]:
         """Keyword arguments of `open_clip.CLIP` for this recipe."""
@@ -98,4 +108,6 @@ def recipe(name: str, *, steps: int | None = None, scenes: int | None = None) ->
             f"unknown sandbox checkpoint '{name}'; choose one of {', '.join(RECIPES)}"
         )
     chosen = RECIPES[name]
-    return replace(chosen, steps=steps or chosen.steps, scenes=scenes or chosen.scenes)
+    if steps is not None:
+        chosen = replace(chosen, steps=steps, swap_steps=0)
+    return replace(chosen, scenes=scenes or chosen.scenes)
