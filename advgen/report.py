@@ -95,7 +95,7 @@ def attack_facts(data: ReportData) -> dict[str, str]:
     facts = {
         "attacked model": attacked_name(data),
         "weights sha256": weights[:12],
-        "describer": str(data.manifest.get("describer") or (sample.describer if sample else "")),
+        "describer": sample.describer if sample else "",
         "synthesizer": sample.synthesizer if sample else "",
         "judge": str(data.manifest.get("judge") or (sample.judge if sample else "")),
         "seed": str(data.manifest.get("seed", data.config.get("seed", ""))),
