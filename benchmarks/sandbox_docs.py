@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advgen.sandbox.clip import packaged_checkpoints
+from advgen.sandbox.training.recipes import RECIPES
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "sandbox.md"
@@ -28,7 +29,10 @@ def write_docs(kept: dict[str, Any]) -> Path:
     }
     parts = {name: kept.get(name) for name in ("world", "models", "methods", "cost")}
     page = environment.get_template("sandbox.md.j2").render(
-        **parts, trainings=trainings, percent=percent
+        **parts,
+        trainings=trainings,
+        missing=[name for name in RECIPES if name not in trainings],
+        percent=percent,
     )
     DOCS.write_text(page, encoding="utf-8")
     return DOCS
