@@ -12,7 +12,7 @@ from advgen.config import AttackConfig, LensConfig
 from advgen.errors import ConfigError
 from advgen.imagesets import ImageSet, load_image_set
 from advgen.lens import NeuronDirections, directions_cached
-from advgen.mining import Evidence, TargetFilter, read_block_list
+from advgen.mining import USES_NEURONS, Evidence, TargetFilter, read_block_list
 from advgen.models import ClipModel
 from advgen.records import Neuron
 from advgen.store import ArtifactStore
@@ -27,19 +27,22 @@ def gather_evidence(
     Raises:
         ConfigError: If a layer does not exist or has no later attention layer to act through.
     """
-    directions = neuron_directions(config.lens, clip, store, progress)
+    directions: dict[int, NeuronDirections] = {}
+    if USES_NEURONS.intersection(config.methods):
+        directions = neuron_directions(config.lens, clip, store, progress)
     progress.stage(f"encoding the text pool {config.text.pool}")
     encoded = encode_pool(clip, load_pool(config.text.pool))
     for note in encoded.pool.notes:
         progress.note(f"text pool {config.text.pool}: {note}")
     layers = sorted(directions)
+    rows = [directions[layer].direction.float() for layer in layers]
     return Evidence(
         neurons=[
             Neuron(layer, index)
             for layer in layers
             for index in range(len(directions[layer].direction))
         ],
-        directions=torch.cat([directions[layer].direction.float() for layer in layers]),
+        directions=torch.cat([torch.empty(0, clip.embed_dim), *rows]),
         encoded=encoded,
         solver=make_solver("sklearn"),
         nonzeros=config.text.nonzeros,

@@ -26,7 +26,7 @@ from advgen.generation.protocols import Drawn, DrawRequest, Synthesizer
 from advgen.generation.seeds import derive_seed
 from advgen.models import ClipModel
 from advgen.records import Description, Sample, to_json
-from advgen.scoring import score_pair
+from advgen.scoring import PairScores, score_pair
 from advgen.scoring.judges import Judge
 from advgen.store import sha256_file, write_atomic
 
@@ -90,45 +90,11 @@ class Studio:
     def complete(self, unit: Unit) -> list[Sample]:
         """Draw what is missing, score and judge everything, and write the unit down."""
         drawn = [self._image(unit, index) for index in range(unit.images)]
-        pixels = torch.stack([self.clip.preprocess(image) for image, _ in drawn])
-        size = self.config.model.batch_size
-        embeddings = torch.cat([self.clip.encode_image(part) for part in pixels.split(size)])
-        classes = self.classes[unit.cell.pair]
-        scores = score_pair(embeddings, classes, self.clip.logit_scale)
-        samples = []
-        for index, ((image, provenance), score) in enumerate(zip(drawn, scores, strict=True)):
-            verdict = self.judge.judge(image, provenance["truth"], unit.cell.pair)
-            path = self.layout.image(unit.cell, unit.number, index)
-            samples.append(
-                Sample(
-                    id=f"{unit.cell.slug}/d{unit.number:02d}-i{index:03d}",
-                    true_class=unit.cell.pair.true_class,
-                    target_class=unit.cell.pair.target_class,
-                    method=unit.cell.method,
-                    repeat=unit.cell.repeat,
-                    description_id=unit.description.id,
-                    description=unit.description.text,
-                    words=unit.description.words,
-                    undrawn=tuple(provenance["undrawn"]),
-                    attacked_model=self.clip.name,
-                    weights_sha256=self.clip.weights_sha256,
-                    describer=self.describer,
-                    synthesizer=f"{self.synthesizer.name}@{self.synthesizer.revision}",
-                    cos_true=score.cos_true,
-                    cos_target=score.cos_target,
-                    margin=score.margin,
-                    prob_target=score.prob_target,
-                    fooled=score.fooled,
-                    judge=verdict.judge,
-                    p_true_present=verdict.true_present,
-                    p_target_absent=verdict.target_absent,
-                    verified=verdict.verified,
-                    seed=provenance["seed"],
-                    sha256=sha256_file(path),
-                    path=path.relative_to(self.layout.root).as_posix(),
-                    truth=json.dumps(provenance["truth"], sort_keys=True),
-                )
-            )
+        scores = self._scores(unit, [image for image, _ in drawn])
+        samples = [
+            self._sample(unit, index, image, provenance, score)
+            for index, ((image, provenance), score) in enumerate(zip(drawn, scores, strict=True))
+        ]
         rejected = [
             {"index": index, **attempt}
             for index, (_, provenance) in enumerate(drawn)
@@ -139,6 +105,51 @@ class Studio:
             self.layout.unit(unit.cell, unit.number), json.dumps(document, indent=1) + "\n"
         )
         return samples
+
+    def _scores(self, unit: Unit, images: list[Image.Image]) -> list[PairScores]:
+        pixels = torch.stack([self.clip.preprocess(image) for image in images])
+        parts = pixels.split(self.config.model.batch_size)
+        embeddings = torch.cat([self.clip.encode_image(part) for part in parts])
+        return score_pair(embeddings, self.classes[unit.cell.pair], self.clip.logit_scale)
+
+    def _sample(
+        self,
+        unit: Unit,
+        index: int,
+        image: Image.Image,
+        provenance: Mapping[str, Any],
+        score: PairScores,
+    ) -> Sample:
+        verdict = self.judge.judge(image, provenance["truth"], unit.cell.pair)
+        path = self.layout.image(unit.cell, unit.number, index)
+        return Sample(
+            id=f"{unit.cell.slug}/d{unit.number:02d}-i{index:03d}",
+            true_class=unit.cell.pair.true_class,
+            target_class=unit.cell.pair.target_class,
+            method=unit.cell.method,
+            repeat=unit.cell.repeat,
+            description_id=unit.description.id,
+            description=unit.description.text,
+            words=unit.description.words,
+            undrawn=tuple(provenance["undrawn"]),
+            attacked_model=self.clip.name,
+            weights_sha256=self.clip.weights_sha256,
+            describer=self.describer,
+            synthesizer=f"{self.synthesizer.name}@{self.synthesizer.revision}",
+            cos_true=score.cos_true,
+            cos_target=score.cos_target,
+            margin=score.margin,
+            prob_target=score.prob_target,
+            fooled=score.fooled,
+            judge=verdict.judge,
+            p_true_present=verdict.true_present,
+            p_target_absent=verdict.target_absent,
+            verified=verdict.verified,
+            seed=provenance["seed"],
+            sha256=sha256_file(path),
+            path=path.relative_to(self.layout.root).as_posix(),
+            truth=json.dumps(provenance["truth"], sort_keys=True),
+        )
 
     def _image(self, unit: Unit, index: int) -> tuple[Image.Image, dict[str, Any]]:
         path = self.layout.image(unit.cell, unit.number, index)

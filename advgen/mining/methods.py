@@ -48,6 +48,10 @@ class Evidence:
         return rank_words(codes, alignments(directions, contrast), neurons, self.encoded.pool.texts)
 
 
+USES_NEURONS = frozenset({"second-order", "random"})
+"""Methods that look at neuron directions; the others need the text pool only."""
+
+
 @runtime_checkable
 class Method(Protocol):
     """Ranks the pool's words for a contrast v, best first."""

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from advgen.attack.evidence import gather_evidence, neuron_directions, target_filter
-from advgen.config import LensConfig
+from advgen.config import AttackConfig, LensConfig
 from advgen.errors import ConfigError, DataError
 from advgen.models import ClipModel, load_clip
-from advgen.records import Neuron
+from advgen.records import ClassPair, Neuron
 from advgen.store import ArtifactStore
 
 
@@ -88,3 +88,15 @@ def test_the_filter_knows_the_world_s_synonyms_and_the_user_s_block_list(
     assert target_filter(make_config(draw={"synthesizer": "other"})).synonyms == {}
     with pytest.raises(DataError, match="nowhere"):
         target_filter(make_config(mining={"block": "nowhere.txt"}))
+
+
+def test_methods_that_use_no_neuron_do_not_run_the_lens(clip, store, listener) -> None:
+    config = AttackConfig(
+        pairs=(ClassPair("dog", "deer"),),
+        methods=("similar-words", "random-words"),
+        lens=LensConfig(images="no/such/folder"),
+    )
+    evidence = gather_evidence(config, clip, store, listener)
+    assert list(evidence.neurons) == []
+    assert evidence.directions.shape == (0, clip.embed_dim)
+    assert len(evidence.encoded.pool.texts) > 1000
