@@ -23,10 +23,9 @@ from advgen.report_tables import (
     ResultRow,
     margin_panels,
     nice_end,
-    pooled,
     result_groups,
 )
-from advgen.scoring import Rate
+from advgen.scoring import Rate, pool
 
 NEURONS_SHOWN = 5
 """Neurons named behind a word; `words.json` has all of them."""
@@ -122,7 +121,7 @@ def headline(data: ReportData, groups: Sequence[ResultGroup]) -> dict[str, Any]:
     """Pooled numbers: the config's first method in the lead, beside it all methods or pairs."""
     methods = list(dict.fromkeys([*data.config.get("methods", ()), *(g.method for g in groups)]))
     rates = {
-        method: ResultRow(None, pooled(g.total for g in groups if g.method == method))
+        method: ResultRow(None, pool(g.total for g in groups if g.method == method))
         for method in methods
         if any(g.method == method for g in groups)
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,7 +11,7 @@ import numpy as np
 
 from advgen.plots import margin_edges
 from advgen.records import Sample
-from advgen.scoring import Rate, wilson_interval
+from advgen.scoring import Rate, pool, wilson_interval
 
 _AXIS_ENDS = (0.05, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0)
 
@@ -60,14 +59,9 @@ def result_groups(results: Iterable[Mapping[str, Any]]) -> list[ResultGroup]:
     groups = []
     for (pair, method), rows in cells.items():
         if len(rows) > 1:
-            rows = [ResultRow(None, pooled(row.rate for row in rows)), *rows]
+            rows = [ResultRow(None, pool(row.rate for row in rows)), *rows]
         groups.append(ResultGroup(pair, method, tuple(rows)))
     return groups
-
-
-def pooled(rates: Iterable[Rate]) -> Rate:
-    """The counts of all rates together."""
-    return functools.reduce(Rate.__add__, rates, Rate(0, 0, 0, 0))
 
 
 def nice_end(values: Iterable[float]) -> float:

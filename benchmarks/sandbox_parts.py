@@ -23,7 +23,7 @@ from advgen.sandbox.images import SandboxImages
 from advgen.sandbox.lexicon import load_lexicon
 from advgen.sandbox.measure import PAPER_PAIRS, embed_images, pair_accuracy, zero_shot_accuracy
 from advgen.sandbox.sprites import variants
-from advgen.scoring import Rate
+from advgen.scoring import Rate, pool
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SINGLE_IMAGES = 2720
@@ -218,13 +218,11 @@ def methods() -> dict[str, Any]:
 
 
 def _pool(rows: list[dict[str, Any]], method: str, pair: str | None) -> Rate:
-    total = Rate(0, 0, 0, 0)
-    for row in rows:
-        if row["method"] == method and pair in (None, row["pair"]):
-            total = total + Rate(
-                row["images"], row["fooled"], row["verified"], row["fooled_verified"]
-            )
-    return total
+    return pool(
+        Rate(row["images"], row["fooled"], row["verified"], row["fooled_verified"])
+        for row in rows
+        if row["method"] == method and pair in (None, row["pair"])
+    )
 
 
 def _repeats(rows: list[dict[str, Any]], method: str) -> list[float | None]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from advgen.config import METHODS, AttackConfig, attack_config, read_preset
 from advgen.generation.layout import Cell
-from advgen.scoring import Rate
+from advgen.scoring import Rate, pool
 from benchmarks.trials import Bench
 
 TUNING_PAIRS = ("cat:fox", "owl:airplane", "bus:train", "turtle:rock", "cow:sheep")
@@ -102,11 +102,11 @@ def depends_on(config: AttackConfig, method: str) -> tuple[str, ...]:
 
 def pooled_rate(bench: Bench, config: AttackConfig, method: str, repeats: int) -> Rate:
     """Counts over all tuning pairs and repeats."""
-    total = Rate(0, 0, 0, 0)
-    for pair in config.pairs:
-        for repeat in range(repeats):
-            total = total + bench.trial(config, Cell(pair, method, repeat))
-    return total
+    return pool(
+        bench.trial(config, Cell(pair, method, repeat))
+        for pair in config.pairs
+        for repeat in range(repeats)
+    )
 
 
 def _percent(rate: Rate) -> str:

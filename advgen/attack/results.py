@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from advgen.records import Sample
-from advgen.scoring import Rate, success_rate
+from advgen.scoring import Rate, pool, success_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,7 @@ def results_of(samples: Iterable[Sample]) -> list[CellResult]:
 
 def pooled(results: Iterable[CellResult]) -> dict[str, Rate]:
     """Counts per method over all pairs and repeats."""
-    totals: dict[str, Rate] = {}
+    rates: dict[str, list[Rate]] = {}
     for result in results:
-        before = totals.get(result.method, Rate(0, 0, 0, 0))
-        totals[result.method] = before + result.rate
-    return totals
+        rates.setdefault(result.method, []).append(result.rate)
+    return {method: pool(found) for method, found in rates.items()}

@@ -89,6 +89,7 @@ class CoefficientTable:
     def _spill(self, kept: Tensor) -> None:
         try:
             if self._file is None:
+                # Outlives this call; closed with the table.
                 self._file = tempfile.TemporaryFile(prefix="advgen-alpha-")  # noqa: SIM115
                 weakref.finalize(self, self._file.close)
             for part in [*self._parts, kept]:

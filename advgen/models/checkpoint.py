@@ -96,6 +96,7 @@ def _all_tensors(state: dict[Any, Any]) -> bool:
 
 
 def _native_names(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    # Annotated for CLIP models only; it reads any module.
     converted = convert_state_dict(model, dict(state))  # type: ignore[arg-type]
     if isinstance(model, open_clip.CustomTextCLIP) and "positional_embedding" in converted:
         converted = convert_to_custom_text_state_dict(converted)

@@ -9,17 +9,17 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from advgen.errors import ModelError
 from advgen.models import OpenClipModel, load_folder
+from advgen.models.loading import CONFIG_FILE, VOCABULARY_FILE
 from advgen.sandbox.tokenizer import WordTokenizer
+from advgen.store import write_atomic
 
 IMAGE_MEAN = (0.55, 0.55, 0.5)
 IMAGE_STD = (0.27, 0.25, 0.28)
-CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-VOCABULARY_FILE = "vocabulary.txt"
 
 
 def load_sandbox_clip(
@@ -69,14 +69,16 @@ def wrap(
 
 
 def save_checkpoint(model: open_clip.CLIP, config: dict, words: list[str], folder: Path) -> None:
-    """Write a model as half-precision safetensors with its config and vocabulary beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()
-    }
-    save_file(tensors, folder / WEIGHTS_FILE)
+    """Write a model as half-precision safetensors with its config and vocabulary beside it.
+
+    The weights come last, so a folder that has them is complete.
+    """
     size = model.visual.image_size
     preprocess = {"size": size, "mean": IMAGE_MEAN, "std": IMAGE_STD, "interpolation": "bicubic"}
     document = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    (folder / VOCABULARY_FILE).write_text("\n".join(words) + "\n", encoding="utf-8")
+    write_atomic(folder / CONFIG_FILE, json.dumps(document, indent=2) + "\n")
+    write_atomic(folder / VOCABULARY_FILE, "\n".join(words) + "\n")
+    tensors = {
+        name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()
+    }
+    write_atomic(folder / WEIGHTS_FILE, save(tensors))

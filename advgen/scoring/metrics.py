@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class Rate:
             self.verified + other.verified,
             self.fooled_verified + other.fooled_verified,
         )
+
+
+def pool(rates: Iterable[Rate]) -> Rate:
+    """The counts of all rates together; no rate gives zero counts."""
+    return functools.reduce(Rate.__add__, rates, Rate(0, 0, 0, 0))
 
 
 def success_rate(samples: Iterable[Sample]) -> Rate:

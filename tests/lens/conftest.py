@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -117,10 +115,9 @@ def refused():
 
 
 @pytest.fixture(scope="session")
-def oracle():
+def oracle(shared):
     """The authors' numbers on a small model: (clip, pixels, {layer: effects}, representation)."""
-    shared = os.environ.get("ADVGEN_SHARED") or Path(__file__).parents[3] / "shared"
-    stem = Path(shared) / "oracle" / "second-order-small"
+    stem = shared / "oracle" / "second-order-small"
     if not stem.with_suffix(".npz").is_file():
         pytest.skip("the oracle is not on this machine (set ADVGEN_SHARED)")
     arrays = np.load(stem.with_suffix(".npz"))
