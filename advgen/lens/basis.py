@@ -13,7 +13,9 @@ Treatment = Literal["paper", "centered"]
 
 
 class EffectBasis:
-    """Rows U[n,(l',h)] = P g_post W_OV^{l',h} (g_{l'} w_n) of Eq. 5 / Eq. 11: input independent.
+    """Rows U[n,(l',h,j)] = R_j W_OV^{l',h} (g_{l'} w_n) of Eq. 5 / Eq. 11: input independent.
+
+    R_j is `Pooling.readout`; for a class token there is one pool head j, and R = P g_post.
 
     Every second-order effect phi_n(I) is ``alpha_n(I) @ U_n``; rows are formed for a slice of
     neurons at a time, through the heads' inner width.
@@ -34,25 +36,29 @@ class EffectBasis:
         self._tower = tower
         self._centered = treatment == "centered"
         self._readers: dict[int, tuple[Tensor, Tensor]] = {}
-        post = tower.ln_post.weight[:, None] * tower.projection
-        self._post = post - post.mean(dim=0) if self._centered else post
+        self._readout = tower.pooling.readout(centered=self._centered)
+
+    def size(self, layer: int) -> int:
+        """Rows per neuron of a layer: (later layers) x heads x pool heads."""
+        later = self._tower.layers - 1 - layer
+        return later * self._tower.heads * self._tower.pooling.heads
 
     def rows(self, layer: int, neurons: slice) -> Float[Tensor, "neuron later embed"]:
-        """U of some neurons of a layer; the middle axis runs over (later layer, head)."""
+        """U of some neurons of a layer; the middle axis runs over (later layer, head, pool)."""
         writes = self._tower.block(layer).writes[:, neurons]
         if self._centered:
             writes = writes - writes.mean(dim=0)
         parts = []
         for later in range(layer + 1, self._tower.layers):
             read, write = self._reader(later)
-            inner = torch.einsum("hvw,wn->hnv", read, writes)
-            parts.append(torch.bmm(inner, write))
+            inner = torch.einsum("hvw,wn->hnv", read, writes)[:, None]
+            parts.append((inner @ write).flatten(0, 1))
         return torch.cat(parts).transpose(0, 1)
 
     def _reader(self, later: int) -> tuple[Tensor, Tensor]:
-        """W_V g_{l'} as ``[head, head_width, width]``; P g_post W_O as ``[head, ., embed]``."""
+        """W_V g_{l'} as ``[head, head_width, width]``; R W_O as ``[head, pool, ., embed]``."""
         if later not in self._readers:
             block = self._tower.block(later)
-            write = torch.einsum("hwv,we->hve", block.out, self._post)
-            self._readers[later] = (block.value * block.ln_1.weight, write)
+            write = torch.einsum("hwv,jwe->hjve", block.heads.out, self._readout)
+            self._readers[later] = (block.heads.value * block.ln_1.weight, write)
         return self._readers[later]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from advgen.lens.attention import scaled_attention, token_scale
+from advgen.lens.attention import scaled_attention
 from advgen.lens.basis import EffectBasis, Treatment
 from advgen.lens.coefficients import Coefficients, CoefficientTable
 from advgen.lens.directions import NeuronDirections, principal_directions
@@ -43,7 +43,7 @@ class SecondOrderLens:
     """Second-order effects of the neurons of some layers (Eq. 5 with the norms of Eq. 11).
 
     Args:
-        clip: Model with a class-token vision transformer.
+        clip: Model with a vision transformer that `advgen.models.vision` reads.
         layers: MLP layers, counted from 0, in any order; the last block's neurons have no later
             head to act through and are refused.
         treatment: Layer-norm means, see `EffectBasis`. Differs from the paper: ``"centered"``.
@@ -86,18 +86,21 @@ class SecondOrderLens:
             Coefficients in float32 (float64 for a float64 tower), on the tower's device.
         """
         capture = self.tower.capture(pixels, activations=self.layers, norms=self._readers)
+        pooling, factor = self.tower.pooling, self._image_factor(capture)
+        weights = pooling.weights(capture.final) * factor[:, None, None]
         attention = {
             layer: scaled_attention(
-                capture.residuals.pop(layer), capture.normed.pop(layer), self._blocks[layer]
-            )
+                capture.residuals.pop(layer),
+                capture.normed.pop(layer),
+                self._blocks[layer],
+                weights,
+                pooling.tokens,
+            ).flatten(1, 2)
             for layer in self._readers
         }
-        factor = self._image_factor(capture)
-        sigma = token_scale(capture.final.to(factor.dtype), self.tower.ln_post.eps)
         alpha = {}
         for layer in self.layers:
             later = torch.cat([attention[other] for other in self._readers if other > layer], dim=1)
-            later = later * (factor / sigma)[:, None, None]
             activations = capture.activations.pop(layer).to(later.dtype)
             alpha[layer] = activations.transpose(1, 2) @ later.transpose(1, 2)
         return Coefficients(alpha, capture.representation * factor[:, None])
@@ -179,8 +182,7 @@ class SecondOrderLens:
         return 100.0 / norms if self._scale == "unit" else torch.ones_like(norms)
 
     def _empty_tables(self, dtype: torch.dtype, memory_bytes: int) -> dict[int, CoefficientTable]:
-        heads = self.tower.heads
-        later = {layer: (self.tower.layers - 1 - layer) * heads for layer in self.layers}
+        later = {layer: self.basis.size(layer) for layer in self.layers}
         total = sum(later.values())
         return {
             layer: CoefficientTable(

@@ -1,5 +1,6 @@
 """Weights from a file into an open_clip module, with every mismatch named."""
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,35 @@ from torch import Tensor, nn
 from advgen.errors import ModelError
 
 _SHOWN = 4
+OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
+"""Tensors that only OpenAI's original checkpoints hold; all of these run QuickGELU."""
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill `model` from a ``.safetensors`` file or a ``torch.save``d state dict.
+def load_weights(model: nn.Module, path: Path, *, architecture: str = "", quick_gelu=True) -> None:
+    """Fill `model` from a ``.safetensors`` file, a state dict or OpenAI's original archive.
 
     Positional embeddings are not resized: a checkpoint of another shape is refused.
 
+    Args:
+        model: An open_clip module.
+        path: The checkpoint.
+        architecture: Its name, for the message when OpenAI's weights need another activation.
+        quick_gelu: Whether `model` runs QuickGELU.
+
     Raises:
-        ModelError: If the file cannot be read, or its tensors are not those of `model`.
+        ModelError: If the file cannot be read, its tensors are not those of `model`, or they are
+            OpenAI's and `model` runs another activation than QuickGELU.
     """
-    state = _native_names(model, read_state_dict(path))
+    state = read_state_dict(path)
+    if state.keys() >= OPENAI_MARKS:
+        state = {name: value for name, value in state.items() if name not in OPENAI_MARKS}
+        if not quick_gelu:
+            right = f"use '{architecture}-quickgelu'" if architecture else "set quick_gelu"
+            raise ModelError(
+                f"{path} holds OpenAI's weights, which were trained with QuickGELU, and the "
+                f"configuration runs GELU: {right}"
+            )
+    state = _native_names(model, state)
     wanted = model.state_dict()
     for name in ("logit_scale", "logit_bias"):  # stored as a scalar or as one-element vector
         if name in state and name in wanted and state[name].numel() == wanted[name].numel():
@@ -77,10 +96,13 @@ def mismatches(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]
 
 def _read_pickle(path: Path) -> Any:
     if _is_torchscript(path):
-        raise ModelError(
-            f"{path} is a TorchScript archive (OpenAI's original release); use the name with "
-            "'/openai' instead, e.g. ViT-B-32-quickgelu/openai, or save its state dict first"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecated, and the only reader of the format
+            state = torch.jit.load(path, map_location="cpu").state_dict()
+        return {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -100,5 +122,6 @@ def _native_names(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tenso
     converted = convert_state_dict(model, dict(state))  # type: ignore[arg-type]
     if isinstance(model, open_clip.CustomTextCLIP) and "positional_embedding" in converted:
         converted = convert_to_custom_text_state_dict(converted)
-    converted.pop("text.transformer.embeddings.position_ids", None)
+    for derived in ("text.transformer.embeddings.position_ids", "attn_mask"):
+        converted.pop(derived, None)
     return converted

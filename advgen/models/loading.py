@@ -14,17 +14,12 @@ from torch import nn
 from advgen import registry
 from advgen.errors import ModelError
 from advgen.models.checkpoint import load_weights
+from advgen.models.hub import HUB, WEIGHT_FILES, fetch_repository
 from advgen.models.open_clip_model import OpenClipModel
 from advgen.models.protocol import ClipModel
 
 CONFIG_FILE = "open_clip_config.json"
 VOCABULARY_FILE = "vocabulary.txt"
-WEIGHT_FILES = (
-    "open_clip_model.safetensors",
-    "model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
 
 
 def load_clip(
@@ -39,6 +34,8 @@ def load_clip(
             - ``"ViT-B-32-quickgelu/openai"``: an open_clip architecture and pretrained tag
               (downloaded at first use);
             - ``"ViT-B-32@/path/to/checkpoint.pt"``: an architecture and a checkpoint file;
+            - ``"hf-hub:owner/repository"``: an open_clip model on the Hugging Face Hub (a revision
+              after ``@``);
             - a folder with ``open_clip_config.json`` and ``open_clip_model.safetensors`` (and
               ``vocabulary.txt`` for a model that reads whole words).
         device: Where the weights go.
@@ -50,7 +47,9 @@ def load_clip(
     """
     if name in registry.names("clip"):
         return registry.resolve("clip", name)(name, device=device, dtype=dtype)
-    if "@" in name:
+    if name.startswith(HUB):
+        loaded = _from_folder(fetch_repository(name.removeprefix(HUB)), name)
+    elif "@" in name:
         loaded = _from_checkpoint(name)
     elif name and Path(name).expanduser().is_dir():
         loaded = _from_folder(Path(name).expanduser(), name)
@@ -107,7 +106,8 @@ def _from_checkpoint(name: str) -> OpenClipModel:
         known = open_clip.list_models()
         raise ModelError(registry.unknown_name("architecture", architecture, known))
     model = build(config)
-    load_weights(model, Path(path).expanduser())
+    quick = bool(config.get("quick_gelu", False))
+    load_weights(model, Path(path).expanduser(), architecture=architecture, quick_gelu=quick)
     return OpenClipModel(model, tokenizer=open_clip.get_tokenizer(architecture), name=name)
 
 
@@ -124,7 +124,7 @@ def _from_folder(folder: Path, name: str) -> OpenClipModel:
     present = [folder / file for file in WEIGHT_FILES if (folder / file).is_file()]
     if not present:
         raise ModelError(f"{folder} holds no weights; expected one of {', '.join(WEIGHT_FILES)}")
-    load_weights(model, present[0])
+    load_weights(model, present[0], quick_gelu=bool(config.get("quick_gelu", False)))
     settings = merge_preprocess_dict(PreprocessCfg(), preprocess)
     settings["size"] = model.visual.image_size
     set_model_preprocess_cfg(model, settings)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advgen.errors import ModelError
-from advgen.models.vision import VisionTower
+from advgen.models.vision import VisionTower, vision_tower
 
 _TEXT_BATCH = 256
 
@@ -105,7 +105,9 @@ class OpenClipModel:
         visual = self._model.visual
         if isinstance(visual, VisionTransformer | ModifiedResNet):
             return int(visual.output_dim)
-        return self.encode_text(["a"]).shape[-1]
+        tokens = torch.ones(1, self._model.context_length, dtype=torch.long, device=self.device)
+        with torch.no_grad():
+            return self._model.encode_text(tokens).shape[-1]
 
     @cached_property
     def _weights_sha256(self) -> str:
@@ -117,7 +119,7 @@ class OpenClipModel:
 
     @cached_property
     def _vision(self) -> VisionTower:
-        return VisionTower.of(self._model.visual)
+        return vision_tower(self._model.visual)
 
     def preprocess(self, image: Image) -> Float[Tensor, "3 height width"]:
         """Resize, crop and normalise one image of any size and mode (transparency is dropped)."""
@@ -136,7 +138,10 @@ class OpenClipModel:
         Returns:
             Embeddings in float32 (float64 for a float64 model) on the model's device.
         """
-        features = _wide(self._model.encode_image(pixels.to(self.device, self.dtype)))
+        features = self._model.encode_image(pixels.to(self.device, self.dtype), normalize=False)
+        if isinstance(features, tuple):  # a tower that returns its tokens as well
+            features = features[0]
+        features = _wide(features)
         return F.normalize(features, dim=-1) if normalize else features
 
     @torch.no_grad()

@@ -1,7 +1,10 @@
 """The effects against explicit loops, exact sums, finite differences and the authors' numbers."""
 
+from functools import partial
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from advgen.lens import SecondOrderLens
 
@@ -15,103 +18,126 @@ def sigma(x: torch.Tensor, norm) -> torch.Tensor:
 
 
 @torch.no_grad()
-def brute_force(model, states, layer: int, neuron: int, image: int, treatment: str):
+def brute_force(blocks, pool, states, layer: int, neuron: int, image: int, treatment: str):
     """Eq. 5 / Eq. 11 for one neuron and image, token by token and head by head."""
-    visual, blocks = model.visual, model.visual.transformer.resblocks
-    centre = (lambda v: v - v.mean()) if treatment == "centered" else (lambda v: v)
-    total = torch.zeros(visual.proj.shape[1], dtype=torch.float64)
-    write = blocks[layer].ls_2(blocks[layer].mlp.c_proj.weight[:, neuron])
-    for later in range(layer + 1, len(blocks)):
-        block = blocks[later]
-        width = write.numel() // block.attn.num_heads
-        for head in range(block.attn.num_heads):
+    centered = treatment == "centered"
+    centre = (lambda v: v - v.mean()) if centered else (lambda v: v)
+    write = blocks.scale_2(layer)(blocks.write(layer).weight[:, neuron])
+    change = torch.zeros_like(states.final[image])
+    tokens = range(len(change))
+    for later in range(layer + 1, len(blocks.list)):
+        heads, norm = blocks.heads(later), blocks.norm(later)
+        width = write.numel() // heads
+        for head in range(heads):
             rows = slice(2 * write.numel() + head * width, 2 * write.numel() + (head + 1) * width)
-            value = block.attn.in_proj_weight[rows]
-            out = block.attn.out_proj.weight[:, head * width : (head + 1) * width]
-            for token in range(states.final.shape[1]):
-                scale = sigma(states.residual[later][image, token], block.ln_1)
+            value = blocks.in_proj(later)[0][rows]
+            out = blocks.out_proj(later).weight[:, head * width : (head + 1) * width]
+            for token in tokens:
+                scale = sigma(states.residual[later][image, token], norm)
                 strength = states.activation[layer][image, token, neuron]
-                weight = states.attention[later][image, head, 0, token]
-                read = block.ln_1.weight * centre(write) * strength / scale
-                moved = block.ls_1(out @ (value @ read)) * weight
-                scale = sigma(states.final[image, 0], visual.ln_post)
-                total += (visual.ln_post.weight * centre(moved) / scale) @ visual.proj
-    return total
+                read = norm.weight * centre(write) * strength / scale
+                moved = blocks.scale_1(later)(out @ (value @ read))
+                for reader in tokens:
+                    change[reader] += states.attention[later][image, head, reader, token] * moved
+    return pool(states.final[image], change, centered)
 
 
 @pytest.mark.parametrize("treatment", ["paper", "centered"])
-def test_effects_equal_explicit_loops(clip, pixels, forward, treatment):
-    lens = SecondOrderLens(clip, [2, 0], treatment=treatment)
-    states = forward(clip.model, pixels)
+def test_effects_equal_explicit_loops(any_clip, pixels, forward, blocks_of, pool_change, treatment):
+    lens = SecondOrderLens(any_clip, [2, 0], treatment=treatment)
+    states = forward(any_clip.model, pixels)
+    blocks, pool = blocks_of(any_clip.model.visual), partial(pool_change, any_clip.model)
     for layer in (0, 2):
         effects = lens.effects(pixels, layer)
-        for neuron in (0, 5, 35):
-            for image in range(2):
-                expected = brute_force(clip.model, states, layer, neuron, image, treatment)
-                assert relative_error(effects[image, neuron], expected) <= 1e-10
-
-
-def frozen_contribution(model, states, layer: int, neurons: slice) -> torch.Tensor:
-    """What the neurons add to the embedding through later heads, computed on whole writes."""
-    visual, blocks = model.visual, model.visual.transformer.resblocks
-    out_sum = torch.zeros_like(states.final[:, 0])
-    proj = blocks[layer].mlp.c_proj.weight[:, neurons]
-    written = blocks[layer].ls_2(states.activation[layer][:, :, neurons] @ proj.T)
-    for later in range(layer + 1, len(blocks)):
-        block, x = blocks[later], states.residual[later]
-        scale = torch.sqrt(x.var(-1, unbiased=False, keepdim=True) + block.ln_1.eps)
-        read = block.ln_1.weight * (written - written.mean(-1, keepdim=True)) / scale
-        value = read @ block.attn.in_proj_weight[2 * x.shape[-1] :].T
-        heads = value.unflatten(-1, (block.attn.num_heads, -1))
-        mixed = torch.einsum("iht,ithv->ihv", states.attention[later][:, :, 0], heads)
-        out_sum = out_sum + block.ls_1(mixed.flatten(1) @ block.attn.out_proj.weight.T)
-    last = states.final[:, 0]
-    scale = torch.sqrt(last.var(-1, unbiased=False, keepdim=True) + visual.ln_post.eps)
-    centred = out_sum - out_sum.mean(-1, keepdim=True)
-    return (visual.ln_post.weight * centred / scale) @ visual.proj
+        for neuron, image in ((0, 1), (5, 0), (35, 2)):
+            expected = brute_force(blocks, pool, states, layer, neuron, image, treatment)
+            assert relative_error(effects[image, neuron], expected) <= 1e-10
 
 
 @torch.no_grad()
-def test_centered_effects_sum_to_the_exact_contribution(clip, pixels, forward):
-    states = forward(clip.model, pixels)
-    lens = SecondOrderLens(clip, [0, 1, 2], treatment="centered")
+def frozen_change(blocks, states, layer: int) -> torch.Tensor:
+    """What a layer's neurons add to the last stream through later heads, on whole writes."""
+    change = torch.zeros_like(states.final)
+    written = blocks.scale_2(layer)(states.activation[layer] @ blocks.write(layer).weight.T)
+    for later in range(layer + 1, len(blocks.list)):
+        norm = blocks.norm(later)
+        scale = (states.residual[later].var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+        read = norm.weight * (written - written.mean(-1, keepdim=True)) / scale
+        rows = states.attention[later]
+        change += blocks.attend(later, read, rows) - blocks.attend(later, read * 0, rows)
+    return change
+
+
+def test_centered_effects_sum_to_the_exact_contribution(
+    any_clip, pixels, forward, blocks_of, pool_change
+):
+    states, blocks = forward(any_clip.model, pixels), blocks_of(any_clip.model.visual)
+    lens = SecondOrderLens(any_clip, [0, 1, 2], treatment="centered")
     for layer in lens.layers:
-        expected = frozen_contribution(clip.model, states, layer, slice(None))
-        assert relative_error(lens.effects(pixels, layer).sum(1), expected) <= 1e-10
+        change = frozen_change(blocks, states, layer)
+        total = lens.effects(pixels, layer).sum(1)
+        for image in range(len(pixels)):
+            expected = pool_change(any_clip.model, states.final[image], change[image], True)
+            assert relative_error(total[image], expected) <= 1e-10
+
+
+class Frozen:
+    """Layer-norm scales, attention rows and a pool's MLP of one pass, kept for the next one."""
+
+    def __init__(self, model, monkeypatch):
+        self.kept: list[torch.Tensor] = []
+        self.replay = None
+        monkeypatch.setattr(F, "layer_norm", self.layer_norm)
+        monkeypatch.setattr(F, "scaled_dot_product_attention", self.attention)
+        for name, module in model.visual.named_modules():
+            if name.endswith("attn_pool.mlp"):
+                monkeypatch.setattr(module, "forward", partial(self.whole, module.forward))
+
+    def again(self):
+        self.replay = iter(self.kept)
+
+    def state(self, compute):
+        if self.replay is not None:
+            return next(self.replay)
+        self.kept.append(compute())
+        return self.kept[-1]
+
+    def whole(self, forward, x):
+        return self.state(lambda: forward(x))
+
+    def layer_norm(self, x, shape, weight, bias, eps=1e-5):
+        scale = self.state(lambda: (x.var(-1, unbiased=False, keepdim=True) + eps).sqrt())
+        return weight * (x - x.mean(-1, keepdim=True)) / scale + bias
+
+    def attention(self, query, key, value, *_, **__):
+        scale = query.shape[-1] ** -0.5
+        rows = self.state(lambda: (query @ key.transpose(-1, -2) * scale).softmax(-1))
+        return rows @ value
 
 
 @torch.no_grad()
-def test_effects_equal_a_finite_difference(clip, pixels, forward):
-    """Perturb one neuron's write and rerun later attention and ln_post with frozen rows."""
-    model, layer, neuron, step = clip.model, 1, 7, 1e-4
-    visual, blocks = model.visual, model.visual.transformer.resblocks
-    states = forward(model, pixels)
-    column = blocks[layer].ls_2(blocks[layer].mlp.c_proj.weight[:, neuron])
+def test_effects_equal_the_change_of_the_towers_own_pooling(
+    any_clip, pixels, forward, blocks_of, monkeypatch
+):
+    """Scale one neuron's writes and run the pooling's own code with its rows and scales frozen."""
+    model, layer, neuron = any_clip.model, 1, 7
+    expected = any_clip.encode_image(pixels, normalize=False)
+    effect = SecondOrderLens(any_clip, [layer], treatment="centered").effects(pixels, layer)
+    blocks, states = blocks_of(model.visual), forward(model, pixels)
+    column = blocks.scale_2(layer)(blocks.write(layer).weight[:, neuron])
     written = states.activation[layer][:, :, neuron, None] * column
-
-    def normed(x, frozen, norm):
-        scale = torch.sqrt(frozen.var(-1, unbiased=False, keepdim=True) + norm.eps)
-        return norm.weight * (x - x.mean(-1, keepdim=True)) / scale + norm.bias
-
-    def attended(later: int, amount: float):
-        block = blocks[later]
-        y = normed(states.residual[later] + amount * written, states.residual[later], block.ln_1)
-        width = y.shape[-1]
-        value = y @ block.attn.in_proj_weight[2 * width :].T + block.attn.in_proj_bias[2 * width :]
-        heads = value.unflatten(-1, (block.attn.num_heads, -1))
-        mixed = torch.einsum("iht,ithv->ihv", states.attention[later][:, :, 0], heads)
-        return block.ls_1(block.attn.out_proj(mixed.flatten(1)))
-
-    def embedding(amount: float):
-        moved = states.final[:, 0].clone()
-        for later in range(layer + 1, len(blocks)):
-            moved += attended(later, amount) - attended(later, 0.0)
-        return normed(moved, states.final[:, 0], visual.ln_post) @ visual.proj
-
-    assert torch.allclose(embedding(0.0), clip.encode_image(pixels, normalize=False), atol=1e-12)
-    slope = (embedding(step) - embedding(-step)) / (2 * step)
-    effect = SecondOrderLens(clip, [layer], treatment="centered").effects(pixels, layer)
-    assert relative_error(effect[:, neuron], slope) <= 1e-8
+    moved = states.final.clone()
+    for later in range(layer + 1, len(blocks.list)):
+        norm, rows = blocks.norm(later), states.attention[later]
+        scale = (states.residual[later].var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+        read = norm.weight * (written - written.mean(-1, keepdim=True)) / scale
+        moved += blocks.attend(later, read, rows) - blocks.attend(later, read * 0, rows)
+    frozen = Frozen(model, monkeypatch)
+    plain = any_clip.vision.finish(states.final, any_clip.vision.layers)
+    frozen.again()
+    changed = any_clip.vision.finish(moved, any_clip.vision.layers)
+    assert len(frozen.kept) and torch.allclose(plain, expected, atol=1e-11)
+    assert relative_error(effect[:, neuron], changed - plain) <= 1e-10
 
 
 def test_authors_numbers(oracle):
@@ -152,14 +178,15 @@ def test_order_of_layers_and_batch_of_one_do_not_matter(clip, pixels):
 
 
 @pytest.mark.parametrize("size", [(24, 16), (16, 32)])
-def test_images_need_not_be_square(make_model, forward, size):
+def test_images_need_not_be_square(make_model, forward, blocks_of, pool_change, size):
     from advgen.models import OpenClipModel
 
     clip = OpenClipModel(make_model(image_size=size))
     pixels = torch.randn(2, 3, *size, dtype=torch.float64)
     states = forward(clip.model, pixels)
     effects = SecondOrderLens(clip, [1]).effects(pixels, 1)
-    expected = brute_force(clip.model, states, 1, 3, 1, "paper")
+    blocks, pool = blocks_of(clip.model.visual), partial(pool_change, clip.model)
+    expected = brute_force(blocks, pool, states, 1, 3, 1, "paper")
     assert relative_error(effects[1, 3], expected) <= 1e-10
 
 

@@ -1,6 +1,7 @@
 """Every way of naming a model, and every way that this goes wrong."""
 
 import json
+import warnings
 import zipfile
 
 import open_clip
@@ -165,10 +166,41 @@ def test_pickled_code_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_torchscript_archive(tmp_path):
+@pytest.fixture
+def openai_archive(tmp_path):
+    """A TorchScript archive with the extra tensors that OpenAI's files hold, in half precision."""
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**CONFIG, quick_gelu=True)
+    inputs = {"encode_image": torch.zeros(1, 3, 16, 16), "encode_text": torch.zeros(1, 8).long()}
+    for name, value in (("input_resolution", 16), ("context_length", 8), ("vocab_size", 49408)):
+        vars(model).pop(name, None)
+        model.register_buffer(name, torch.tensor(value))
+    path = tmp_path / "original.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace_module(model.half().float(), inputs, check_trace=False).save(path)
+    return path, model
+
+
+def test_openais_archive(openai_archive, monkeypatch):
+    monkeypatch.setitem(
+        factory._MODEL_CONFIGS, "ViT-tiny-quickgelu", {**CONFIG, "quick_gelu": True}
+    )
+    path, model = openai_archive
+    pixels = torch.randn(2, 3, 16, 16)
+    clip = load_clip(f"ViT-tiny-quickgelu@{path}")
+    assert torch.allclose(clip.encode_image(pixels, normalize=False), model.encode_image(pixels))
+
+
+def test_openais_archive_with_the_wrong_activation(openai_archive):
+    with pytest.raises(ModelError, match="runs GELU: use 'ViT-tiny-test-quickgelu'"):
+        load_clip(f"ViT-tiny-test@{openai_archive[0]}")
+
+
+def test_damaged_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
         archive.writestr("w/constants.pkl", b"")
-    with pytest.raises(ModelError, match="TorchScript archive"):
+    with pytest.raises(ModelError, match="cannot be read"):
         load_clip(f"ViT-tiny-test@{tmp_path / 'w.pt'}")
 
 

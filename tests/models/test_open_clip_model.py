@@ -1,5 +1,9 @@
+from functools import partial
+from unittest import mock
+
 import open_clip
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -104,21 +108,76 @@ def test_half_precision_gives_float32_embeddings():
     assert clip.encode_text(["a dog"]).dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("visual", "message"),
-    [
-        ({"pool_type": "avg"}, "'avg' pooling"),
-        ({"attentional_pool": True, "attn_pooler_heads": 2}, "attention pooling"),
-        ({"output_tokens": True}, "returns its tokens"),
-        ({"qk_norm": True}, "CustomResidualAttentionBlock"),
-        ({"layers": (1, 1, 1, 1), "head_width": 64, "image_size": 32}, "ModifiedResNet"),
-    ],
-)
-def test_other_towers_are_refused_by_name(visual, message):
-    clip = OpenClipModel(make(**visual))
-    assert clip.embed_dim == 10
-    with pytest.raises(ModelError, match=message):
+def timm_model(name, pool="avg", proj="linear", **sizes):
+    vision = {"image_size": 32, "timm_model_name": name, "timm_pool": pool, "timm_proj": proj}
+    with mock.patch.object(timm, "create_model", partial(timm.create_model, **sizes)):
+        config = {**CONFIG, "vision_cfg": vision}
+        return open_clip.CustomTextCLIP(**config)
+
+
+def native(**vision):
+    return partial(make, **vision)
+
+
+SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+UNREAD = {
+    "resnet": (native(layers=(1, 1, 1, 1), head_width=64, image_size=32), "a ResNet"),
+    "inner norms": (native(qk_norm=True), "CustomResidualAttentionBlock"),
+    "eva": (
+        partial(timm_model, "eva02_base_patch16_clip_224", "token", None, **SMALL),
+        "timm's Eva",
+    ),
+    "convnext": (
+        partial(timm_model, "convnext_atto", dims=(8, 8, 8, 8), depths=(1, 1, 1, 1)),
+        "timm's ConvNeXt",
+    ),
+    "norms in attention": (
+        partial(timm_model, "vit_base_patch16_clip_224", "token", None, qk_norm=True, **SMALL),
+        "norms inside its attention",
+    ),
+    "relative positions": (
+        partial(timm_model, "vit_relpos_base_patch16_224", "avg", "linear", **SMALL),
+        "timm's VisionTransformerRelPos",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_other_towers_are_refused_by_name_and_still_score(kind):
+    build, message = UNREAD[kind]
+    clip = OpenClipModel(build())
+    side = clip.image_size[0]
+    assert clip.encode_image(torch.randn(2, 3, side, side)).shape == (2, 10)
+    assert clip.embed_dim == 10 and len(clip.weights_sha256) == 64
+    with pytest.raises(ModelError, match=message) as caught:
         _ = clip.vision
+    assert "Scoring and evaluation work" in str(caught.value)
+
+
+def test_two_attention_pools_are_refused():
+    with pytest.raises(ModelError, match="two attention pools"):
+        _ = OpenClipModel(make(attentional_pool="cascade", attn_pooler_heads=2)).vision
+
+
+READ = {
+    "mean": native(pool_type="avg"),
+    "attention pool": native(attentional_pool=True, attn_pooler_heads=2, output_tokens=True),
+    "MAP head": partial(timm_model, "vit_base_patch16_siglip_224", "map", "none", **SMALL),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_finishing_a_stream_gives_the_embedding(kind):
+    clip = OpenClipModel(READ[kind]())
+    tower = clip.vision
+    pixels = torch.randn(2, 3, *clip.image_size)
+    capture = tower.capture(pixels, norms=[tower.layers - 1])
+    expected = clip.encode_image(pixels, normalize=False)
+    assert capture.final.shape == (2, tower.tokens, tower.width)
+    assert torch.allclose(capture.representation, expected, atol=1e-6)
+    assert torch.allclose(tower.finish(capture.final, tower.layers), expected, atol=1e-6)
+    stream = capture.residuals[tower.layers - 1]
+    assert torch.allclose(tower.finish(stream, tower.layers - 1), expected, atol=1e-6)
 
 
 def test_tower_facts(clip):
