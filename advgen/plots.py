@@ -1,4 +1,4 @@
-"""Figures of an attack: arrays in, matplotlib axes out; the caller saves them.
+"""Figures of an attack and of neurons: arrays in, matplotlib axes out; the caller saves them.
 
 Nothing here touches pyplot, so a figure never outlives its caller and no display is needed.
 """
@@ -156,6 +156,79 @@ def success_rates(
         ax.legend(frameon=False)
     ax.grid(axis="x", alpha=0.25)
     ax.set_axisbelow(True)
+    _quiet(ax)
+    return ax
+
+
+def norm_edges(
+    norms: Float[np.ndarray, " image"], threshold: float, bins: int = 24
+) -> Float[np.ndarray, " edge"]:
+    """Edges of about `bins` equal bins from 0 over all norms, one of them exactly at `threshold`.
+
+    Raises:
+        ValueError: If there are fewer than two bins or a number is negative or not finite.
+    """
+    if bins < 2:
+        raise ValueError(f"expected at least 2 bins, got {bins}")
+    high = max(float(np.max(norms, initial=0.0)), threshold)
+    if not np.isfinite(high) or np.min(norms, initial=threshold) < 0:
+        raise ValueError("expected finite norms of at least 0 and such a threshold")
+    if not high:
+        return np.array([0.0, 1.0])
+    if not threshold:
+        return np.linspace(0.0, high, bins + 1)
+    below = max(1, round(bins * threshold / high))
+    above = int(np.ceil(round((high - threshold) / threshold * below, 9)))
+    edges = np.arange(below + above + 1) * (threshold / below)
+    edges[below] = threshold
+    edges[-1] = max(edges[-1], high)
+    return edges
+
+
+def norm_histogram(
+    norms: Float[np.ndarray, " image"],
+    *,
+    threshold: float,
+    bins: int = 24,
+    ax: Axes | None = None,
+) -> Axes:
+    """How large a neuron's second-order effects are, and which of them count as large.
+
+    Args:
+        norms: Norm of the neuron's centred effect per image, in units of the image embedding.
+        threshold: Bound between small and large effects; images at or above it are highlighted.
+        bins: About how many bins the range is cut into.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: See `norm_edges`.
+    """
+    norms = np.asarray(norms, dtype=float)
+    ax = ax if ax is not None else _new_axes(5.4, 3.0)
+    edges = norm_edges(norms, threshold, bins)
+    counts, _ = np.histogram(norms, edges)
+    large = edges[:-1] >= threshold
+    for side, color, name in (
+        (~large, BASELINE_COLORS[2], "small effects"),
+        (large, TARGET_COLOR, "large effects"),
+    ):
+        ax.bar(
+            edges[:-1][side],
+            counts[side],
+            np.diff(edges)[side],
+            align="edge",
+            color=color,
+            label=name,
+            log=True,
+        )
+    ax.axvline(threshold, color="black", linewidth=0.8)
+    ax.set_xlim(left=0.0)
+    ax.set_xlabel("norm of the centred second-order effect")
+    ax.set_ylabel("images (log scale)")
+    ax.legend(frameon=False)
     _quiet(ax)
     return ax
 

@@ -113,7 +113,14 @@ REGISTRY = Registry(
             "sandbox-c": "advgen.sandbox.clip:load_sandbox_clip",
         },
         "tokenizer": {"words": "advgen.sandbox.tokenizer:WordTokenizer"},
-        "image set": {"sandbox": "advgen.sandbox.images:SandboxImages"},
+        "image set": {
+            "sandbox": "advgen.sandbox.images:open_sandbox",
+            "folder": "advgen.imagesets.folder:open_folder",
+            "imagenet": "advgen.imagesets.imagenet:open_imagenet",
+            "imagenet-r": "advgen.imagesets.imagenet:open_imagenet_r",
+            "imagenet-a": "advgen.imagesets.imagenet:open_imagenet_a",
+            "hf": Entry("advgen.imagesets.hub:open_hub", extra="real"),
+        },
         "pool": {"sandbox": "advgen.sandbox.words:pool_words"},
         "synonyms": {"sandbox": "advgen.sandbox.words:class_synonyms"},
         "method": {
@@ -125,6 +132,10 @@ REGISTRY = Registry(
         "describer": {"template": "advgen.generation.describers.template:TemplateDescriber"},
         "synthesizer": {"sandbox": "advgen.sandbox.synthesizer:SandboxSynthesizer"},
         "judge": {"sandbox": "advgen.sandbox.judge:SandboxJudge"},
+        "chat model": {
+            "openai": Entry("advgen.chat.openai_chat:open_openai", extra="real"),
+            "llama": Entry("advgen.chat.llama_chat:open_llama", extra="real"),
+        },
         "exporter": {},
     }
 )

@@ -25,6 +25,8 @@ TENSOR_ROOMS = (
     "mining",
     "scoring",
     "attack",
+    "neurons",
+    "experiments",
     "sandbox.clip",
     "sandbox.measure",
     "sandbox.tokenizer",

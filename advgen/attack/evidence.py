@@ -10,10 +10,12 @@ from advgen import registry
 from advgen.attack.progress import Progress
 from advgen.config import AttackConfig, LensConfig
 from advgen.errors import ConfigError
-from advgen.imagesets import ImageSet, load_image_set
+from advgen.imagesets import load_image_set
+from advgen.imagesets.batches import PixelBatches
 from advgen.lens import NeuronDirections, directions_cached
 from advgen.mining import USES_NEURONS, Evidence, TargetFilter, read_block_list
 from advgen.models import ClipModel
+from advgen.processes import current_processes
 from advgen.records import Neuron
 from advgen.store import ArtifactStore
 from advgen.text import encode_pool, load_pool, make_solver
@@ -44,7 +46,7 @@ def gather_evidence(
         ],
         directions=torch.cat([torch.empty(0, clip.embed_dim), *rows]),
         encoded=encoded,
-        solver=make_solver("sklearn"),
+        solver=make_solver(),
         nonzeros=config.text.nonzeros,
         atoms=config.text.atoms,
         count=config.mining.neurons,
@@ -67,12 +69,13 @@ def neuron_directions(
     return directions_cached(
         store,
         clip,
-        lambda: _batches(images, clip, config.batch_size, progress),
-        image_set_fingerprint=images.fingerprint,
+        PixelBatches(images, clip.preprocess, config.batch_size),
         layers=config.layers,
         treatment=config.treatment,
         top_images=min(config.top_images, len(images)),
-        on_rebuild=progress.note,
+        processes=current_processes(),
+        note=progress.note,
+        advance=progress.advance,
     )
 
 
@@ -83,16 +86,3 @@ def target_filter(config: AttackConfig) -> TargetFilter:
         synonyms = registry.resolve("synonyms", config.draw.synthesizer)()
     blocked = read_block_list(Path(config.mining.block)) if config.mining.block else {}
     return TargetFilter(synonyms=synonyms, blocked=blocked)
-
-
-def _batches(images: ImageSet, clip: ClipModel, size: int, progress: Progress):
-    pending: list[torch.Tensor] = []
-    for image in images:
-        pending.append(clip.preprocess(image))
-        if len(pending) == size:
-            yield torch.stack(pending)
-            progress.advance(len(pending))
-            pending = []
-    if pending:
-        yield torch.stack(pending)
-        progress.advance(len(pending))

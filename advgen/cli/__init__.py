@@ -12,11 +12,17 @@ from advgen.errors import AdvgenError
 VERBS = {
     "attack": "advgen.cli.attack:attack",
     "words": "advgen.cli.words:words",
+    "neurons": "advgen.cli.neurons:neurons",
+    "ablate": "advgen.cli.ablate:ablate",
+    "pool": "advgen.cli.pool:pool",
     "sandbox": "advgen.cli.sandbox:sandbox",
 }
 HELP = {
     "attack": "Mine words, draw scenes, score them: a whole attack with a report.",
     "words": "Print the spurious words of a pair and the neurons behind them.",
+    "neurons": "Directions of neurons: compute, list, show, export; pages of neuron cards.",
+    "ablate": "Accuracy when second-order effects are ablated, by layer and all together.",
+    "pool": "Text pools: have a chat model describe classes, look at a pool.",
     "sandbox": "The drawn world: draw, list, make image sets, train its CLIPs.",
 }
 

@@ -2,12 +2,13 @@
 
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from advgen.errors import ModelError, StoreError
@@ -19,7 +20,7 @@ class Coefficients:
 
     Args:
         alpha: Layer -> coefficients on the rows of `EffectBasis.rows`; the last axis runs over
-            (later layer, head), layer by layer.
+            (later layer, head, pool head), layer by layer.
         representation: Image embedding M_image(I), not normalised, in the scale of the effects.
     """
 
@@ -27,24 +28,61 @@ class Coefficients:
     representation: Float[Tensor, "image embed"]
 
 
-class CoefficientTable:
-    """All coefficients of one layer: in memory up to a budget, then in a temporary file.
+class CoefficientTable(ABC):
+    """All coefficients of one layer.
 
     Args:
         neurons: Size of the neuron axis.
-        later: Size of the (later layer, head) axis.
+        later: Size of the (later layer, head, pool head) axis.
+    """
+
+    def __init__(self, neurons: int, later: int) -> None:
+        self.neurons = neurons
+        self.later = later
+
+    @property
+    @abstractmethod
+    def images(self) -> int:
+        """Images that are in the table."""
+
+    @property
+    def numbers(self) -> Int[Tensor, " image"]:
+        """The number of each image in its image set (unreadable ones are not in the table)."""
+        return torch.arange(self.images)
+
+    @abstractmethod
+    def rows(self, neurons: slice) -> Float[Tensor, "image neuron later"]:
+        """The coefficients of some neurons over all images, in the kept number format."""
+
+
+class StreamedTable(CoefficientTable):
+    """A table that grows: in memory up to a budget, then in a temporary file.
+
+    Args:
+        neurons: See `CoefficientTable`.
+        later: See `CoefficientTable`.
         dtype: Number format kept; half precision keeps 1000 images of a ViT-B-32 layer in 200 MB.
         budget: Bytes that may be held in memory.
     """
 
     def __init__(self, neurons: int, later: int, *, dtype: torch.dtype, budget: int) -> None:
-        self.neurons = neurons
-        self.later = later
-        self.images = 0
+        super().__init__(neurons, later)
         self._dtype = dtype
         self._budget = budget
+        self._images = 0
         self._parts: list[Tensor] = []
+        self._numbers: list[Tensor] = []
         self._file: IO[bytes] | None = None
+
+    @property
+    def images(self) -> int:
+        """See `CoefficientTable.images`."""
+        return self._images
+
+    @property
+    def numbers(self) -> Int[Tensor, " image"]:
+        """See `CoefficientTable.numbers`."""
+        return torch.cat(self._numbers)
 
     @property
     def nbytes(self) -> int:
@@ -56,8 +94,16 @@ class CoefficientTable:
         """Whether the budget was passed and the coefficients lie in a temporary file."""
         return self._file is not None
 
-    def append(self, alpha: Float[Tensor, "image neuron later"]) -> None:
+    def append(
+        self,
+        alpha: Float[Tensor, "image neuron later"],
+        numbers: Int[Tensor, " image"] | None = None,
+    ) -> None:
         """Add a batch.
+
+        Args:
+            alpha: Coefficients.
+            numbers: The images' numbers in their set; the next ones if None.
 
         Raises:
             ValueError: If its neuron or later axis has another size.
@@ -67,22 +113,17 @@ class CoefficientTable:
         if alpha.shape[1:] != (self.neurons, self.later):
             expected = (self.neurons, self.later)
             raise ValueError(f"expected alpha [image, {expected}]; got {tuple(alpha.shape)}")
-        kept = alpha.to("cpu", self._dtype).contiguous()
-        low, high = alpha.aminmax()
-        limit = torch.finfo(self._dtype).max
-        if not (-limit <= low and high <= limit):  # also where a value is NaN
-            raise ModelError(
-                f"the lens's coefficients are not finite in {self._dtype}: check the weights and "
-                "images for NaN, then try alpha_dtype=torch.float32"
-            )
-        self.images += kept.shape[0]
+        kept = kept_format(alpha, self._dtype)
+        following = torch.arange(self._images, self._images + len(kept))
+        self._numbers.append(following if numbers is None else numbers)
+        self._images += len(kept)
         if self._file is None and self.nbytes <= self._budget:
             self._parts.append(kept)
         else:
             self._spill(kept)
 
     def rows(self, neurons: slice) -> Float[Tensor, "image neuron later"]:
-        """The coefficients of some neurons over all images, in the kept number format."""
+        """See `CoefficientTable.rows`."""
         parts = self._parts if self._file is None else [self._mapped(self._file)]
         return torch.cat([part[:, neurons] for part in parts])
 
@@ -107,3 +148,21 @@ class CoefficientTable:
         content = np.memmap(file, dtype=np.uint8, mode="r+", shape=(self.nbytes,))
         stored = torch.from_numpy(content).view(self._dtype)
         return stored.view(self.images, self.neurons, self.later)
+
+
+def kept_format(
+    alpha: Float[Tensor, "image neuron later"], dtype: torch.dtype
+) -> Float[Tensor, "image neuron later"]:
+    """Coefficients on the CPU in the number format that is kept.
+
+    Raises:
+        ModelError: If values do not fit it.
+    """
+    low, high = alpha.aminmax()
+    limit = torch.finfo(dtype).max
+    if not (-limit <= low and high <= limit):  # also where a value is NaN
+        raise ModelError(
+            f"the lens's coefficients are not finite in {dtype}: check the weights and "
+            "images for NaN, then try alpha_dtype=torch.float32"
+        )
+    return alpha.to("cpu", dtype).contiguous()

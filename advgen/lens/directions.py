@@ -4,7 +4,7 @@ Source: arXiv 2406.04341, Sec. 4.1; recipe of the released code. All of it happe
 layers x heads) dimensions of the coefficients: ``phi = alpha @ U`` with ``G = U U^T``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -16,6 +16,7 @@ from advgen.lens.coefficients import CoefficientTable
 
 SIGNIFICANT_QUANTILE = 0.98
 _CHUNK_BYTES = 192 << 20
+_ROW_EMBED = 768  # about how many numbers a basis row has, for sizing chunks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,11 @@ class NeuronDirections:
     def to_tensors(self) -> dict[str, Tensor]:
         """The fields by name, for storing."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def joined(cls, parts: Sequence[dict[str, Tensor]]) -> "NeuronDirections":
+        """The neurons of several parts in a row, on the CPU."""
+        return cls(**{name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "NeuronDirections":
@@ -93,21 +99,22 @@ def principal_directions(
         raise ValueError(
             f"expected top_images >= 1 and at least one image; got {top_images} and {table.images}"
         )
-    parts = [
-        _summarise(table, basis.rows(layer, chunk), chunk, min(top_images, table.images))
-        for chunk in neuron_chunks(table)
-    ]
-    return NeuronDirections(
-        **{name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    top = min(top_images, table.images)
+    return NeuronDirections.joined(
+        [_summarise(table, basis.rows(layer, chunk), chunk, top) for chunk in neuron_chunks(table)]
     )
 
 
-def neuron_chunks(table: CoefficientTable) -> Iterator[slice]:
+def neuron_chunks(table: CoefficientTable) -> list[slice]:
     """Slices of the neuron axis whose coefficients fit a fixed amount of working memory."""
-    per_neuron = 4 * 4 * table.images * table.later
+    return neuron_slices(table.neurons, table.images, table.later)
+
+
+def neuron_slices(neurons: int, images: int, later: int) -> list[slice]:
+    """Slices of the neuron axis for work on ``[neuron, image, later]`` and on basis rows."""
+    per_neuron = 4 * later * (4 * images + 2 * _ROW_EMBED)
     step = max(1, min(256, _CHUNK_BYTES // max(1, per_neuron)))
-    for start in range(0, table.neurons, step):
-        yield slice(start, min(start + step, table.neurons))
+    return [slice(start, min(start + step, neurons)) for start in range(0, neurons, step)]
 
 
 def centred_rows(
@@ -119,23 +126,62 @@ def centred_rows(
     return alpha.sub_(mean), mean
 
 
+def effect_norms(
+    alpha: Float[Tensor, "neuron image later"], rows: Float[Tensor, "neuron later embed"]
+) -> Float[Tensor, "neuron image"]:
+    """Norms of the effects ``alpha @ rows``, through the Gram matrix of the rows where cheaper."""
+    images, later, embed = alpha.shape[1], alpha.shape[2], rows.shape[2]
+    if later * embed + images * later < images * embed:
+        gram = rows @ rows.transpose(1, 2)
+        return ((alpha @ gram) * alpha).sum(dim=-1).clamp_min(0).sqrt()
+    return (alpha @ rows).norm(dim=-1)
+
+
 def _summarise(
     table: CoefficientTable, rows: Float[Tensor, "neuron later embed"], chunk: slice, top: int
 ) -> dict[str, Tensor]:
     """The fields of `NeuronDirections` for one chunk of neurons."""
     alpha, mean = centred_rows(table, rows, chunk)
-    gram = rows @ rows.transpose(1, 2)
-    norms = ((alpha @ gram) * alpha).sum(dim=-1).clamp_min(0).sqrt()
+    norms = effect_norms(alpha, rows)
     top_norms, top_images = norms.topk(top, dim=1)
     index = top_images[:, :, None].expand(-1, -1, table.later)
-    strongest = alpha.gather(1, index)
-    direction, explained = first_component(strongest, rows, gram)
+    return summarise_top(
+        alpha.gather(1, index),
+        rows,
+        mean=mean[:, 0],
+        norms=norms,
+        top_norms=top_norms,
+        top_images=table.numbers.to(top_images.device)[top_images],
+    )
+
+
+def summarise_top(
+    strongest: Float[Tensor, "neuron top later"],
+    rows: Float[Tensor, "neuron later embed"],
+    *,
+    mean: Float[Tensor, "neuron later"],
+    norms: Float[Tensor, "neuron image"],
+    top_norms: Float[Tensor, "neuron top"],
+    top_images: Int[Tensor, "neuron top"],
+) -> dict[str, Tensor]:
+    """The fields of `NeuronDirections` of some neurons.
+
+    Args:
+        strongest: Centred coefficients of the images of largest centred norm.
+        rows: Their basis.
+        mean: Mean coefficients over all images.
+        norms: Centred norms of all images, in any order.
+        top_norms: The largest ones, largest first.
+        top_images: The numbers of their images.
+    """
+    top = strongest.shape[1]
+    direction, explained = first_component(strongest, rows)
     projection = (strongest @ (rows @ direction[:, :, None]))[:, :, 0]
     flip = (projection > 0).sum(dim=1) * 2 <= top
     sign = torch.where(flip, -1.0, 1.0).to(rows.dtype)
     return {
         "direction": direction * sign[:, None],
-        "bias": (mean @ rows)[:, 0],
+        "bias": (mean[:, None] @ rows)[:, 0],
         "explained_variance": explained,
         "mean_projection": projection.mean(dim=1) * sign,
         "top_images": top_images,
@@ -146,26 +192,30 @@ def _summarise(
 
 
 def first_component(
-    alpha: Float[Tensor, "neuron image later"],
-    rows: Float[Tensor, "neuron later embed"],
-    gram: Float[Tensor, "neuron later later"],
+    alpha: Float[Tensor, "neuron image later"], rows: Float[Tensor, "neuron later embed"]
 ) -> tuple[Float[Tensor, "neuron embed"], Float[Tensor, " neuron"]]:
     """Top right-singular vector of ``alpha @ rows`` and its share of the energy, per neuron.
 
-    With ``G = L L^T`` the rows are ``U = L V^T`` for an orthonormal V, so the vector is
-    ``V z`` for the top eigenvector z of ``(alpha L)^T (alpha L)``. As
-    ``V z ~ U^T alpha^T alpha L z``, nothing is divided by a small eigenvalue of G.
+    Found in the smaller of two spaces. With fewer rows than images: ``G = L L^T`` for the rows'
+    Gram matrix, and the vector is ``V z`` for the top eigenvector z of ``(alpha L)^T (alpha L)``;
+    as ``V z ~ U^T alpha^T alpha L z``, nothing is divided by a small eigenvalue of G. With fewer
+    images: from the eigenvectors of the effects' own Gram matrix over images.
 
     Returns:
         Unit vectors whose entry of largest magnitude is positive (zero where there is no energy),
         and the share in [0, 1].
     """
-    values, vectors = _eigh(gram)
-    root = vectors * values.clamp_min(0).sqrt()[:, None, :]
-    coordinates = alpha @ root
-    energies, axes = _eigh(coordinates.transpose(1, 2) @ coordinates)
-    scores = coordinates @ axes[:, :, -1:]
-    direction = ((scores.transpose(1, 2) @ alpha) @ rows)[:, 0]
+    if alpha.shape[2] <= alpha.shape[1]:
+        values, vectors = _eigh(rows @ rows.transpose(1, 2))
+        root = vectors * values.clamp_min(0).sqrt()[:, None, :]
+        coordinates = alpha @ root
+        energies, axes = _eigh(coordinates.transpose(1, 2) @ coordinates)
+        scores = coordinates @ axes[:, :, -1:]
+        direction = ((scores.transpose(1, 2) @ alpha) @ rows)[:, 0]
+    else:
+        effects = alpha @ rows
+        energies, axes = _eigh(effects @ effects.transpose(1, 2))
+        direction = (axes[:, :, -1:].transpose(1, 2) @ effects)[:, 0]
     energies = energies.clamp_min(0)
     norm = direction.norm(dim=1, keepdim=True)
     direction = torch.where(norm > 0, direction / norm.clamp_min(1e-30), 0.0)

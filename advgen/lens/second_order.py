@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from advgen.lens.attention import scaled_attention
 from advgen.lens.basis import EffectBasis, Treatment
-from advgen.lens.coefficients import Coefficients, CoefficientTable
+from advgen.lens.coefficients import Coefficients, CoefficientTable, StreamedTable
 from advgen.lens.directions import NeuronDirections, principal_directions
 from advgen.models.protocol import ClipModel
 from advgen.models.vision import Capture
@@ -37,6 +37,11 @@ class CollectedEffects:
 
     tables: dict[int, CoefficientTable]
     representation: Float[Tensor, "image embed"]
+
+    @property
+    def numbers(self) -> Int[Tensor, " image"]:
+        """The number of each image in its set."""
+        return next(iter(self.tables.values())).numbers
 
 
 class SecondOrderLens:
@@ -64,17 +69,25 @@ class SecondOrderLens:
     ) -> None:
         if scale not in get_args(Scale):
             raise ValueError(f"scale must be 'none' or 'unit'; got {scale!r}")
+        self.clip = clip
         self.tower = clip.vision
         last = self.tower.layers - 2
         if not layers or not all(0 <= layer <= last for layer in layers):
             raise ValueError(f"layers must be a non-empty subset of 0..{last}; got {list(layers)}")
         self.layers = tuple(sorted(set(layers)))
         self.basis = EffectBasis(self.tower, treatment)
-        self._scale = scale
+        self._treatment: Treatment = treatment
+        self._scale: Scale = scale
         self._readers = range(self.layers[0] + 1, self.tower.layers)
         self._blocks = {layer: self.tower.block(layer) for layer in self._readers}
 
-    @torch.no_grad()
+    def restricted(self, layers: Sequence[int]) -> "SecondOrderLens":
+        """The same lens for fewer layers, sharing its basis."""
+        lens = SecondOrderLens(self.clip, layers, treatment=self._treatment, scale=self._scale)
+        lens.basis = self.basis
+        return lens
+
+    @torch.inference_mode()
     def coefficients(self, pixels: Float[Tensor, "image 3 height width"]) -> Coefficients:
         """One forward pass: alpha[n,(l',h)](I) = (1/sigma_post) sum_i a_i p_i / sigma_i.
 
@@ -140,7 +153,7 @@ class SecondOrderLens:
         Raises:
             ValueError: If there is no image.
         """
-        tables = self._empty_tables(alpha_dtype, memory_bytes)
+        tables = self.empty_tables(alpha_dtype, memory_bytes)
         representations = []
         for pixels in batches:
             batch = self.coefficients(pixels)
@@ -149,7 +162,7 @@ class SecondOrderLens:
                 tables[layer].append(batch.alpha.pop(layer))
         if not representations:
             raise ValueError("expected at least one batch of images; got none")
-        return CollectedEffects(tables, torch.cat(representations))
+        return CollectedEffects(dict(tables), torch.cat(representations))
 
     def directions(
         self,
@@ -181,11 +194,12 @@ class SecondOrderLens:
         norms = capture.representation.norm(dim=-1)
         return 100.0 / norms if self._scale == "unit" else torch.ones_like(norms)
 
-    def _empty_tables(self, dtype: torch.dtype, memory_bytes: int) -> dict[int, CoefficientTable]:
+    def empty_tables(self, dtype: torch.dtype, memory_bytes: int) -> dict[int, StreamedTable]:
+        """A table per layer, to be filled batch by batch; they share the memory budget."""
         later = {layer: self.basis.size(layer) for layer in self.layers}
         total = sum(later.values())
         return {
-            layer: CoefficientTable(
+            layer: StreamedTable(
                 self.tower.neurons, size, dtype=dtype, budget=memory_bytes * size // total
             )
             for layer, size in later.items()

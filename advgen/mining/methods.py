@@ -13,7 +13,7 @@ from torch import Tensor
 from advgen.mining.scores import alignments, rank_words, strongest
 from advgen.records import MinedWord, Neuron
 from advgen.text.decompose import EncodedPool, decompose
-from advgen.text.omp import Solver
+from advgen.text.sparse import Solver
 
 
 @dataclass(frozen=True, slots=True)

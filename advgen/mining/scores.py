@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from advgen.records import MinedWord, Neuron, NeuronShare
-from advgen.text.omp import SparseCodes
+from advgen.text.sparse import SparseCodes
 
 BEHIND_A_WORD = 8
 

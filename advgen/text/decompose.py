@@ -12,8 +12,8 @@ from torch import Tensor
 
 from advgen.models import ClipModel
 from advgen.text.atoms import make_atoms
-from advgen.text.omp import Solver, SparseCodes
 from advgen.text.pools import TextPool
+from advgen.text.sparse import Solver, SparseCodes
 
 TEXT_BATCH = 256
 SAME = 1e-5
@@ -76,7 +76,7 @@ def decompose(
 def signed_words(codes: SparseCodes, target: int, texts: Sequence[str]) -> list[tuple[str, float]]:
     """The words of one neuron with their coefficients, largest magnitude first."""
     indices: list[int] = codes.indices[target].tolist()
-    values: list[float] = codes.coefficients[target].tolist()
+    values: list[float] = codes.values[target].tolist()
     pairs = zip(indices, values, strict=True)
     return [(texts[index], value) for index, value in pairs if index >= 0]
 

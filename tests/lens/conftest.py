@@ -13,7 +13,10 @@ import pytest
 import timm
 import torch
 from jaxtyping import TypeCheckError
+from PIL import Image
 
+from advgen.imagesets.batches import PixelBatches
+from advgen.imagesets.files import UnreadableImageError
 from advgen.models import OpenClipModel
 
 torch.set_num_threads(1)  # the models are tiny; more threads only wait for each other
@@ -115,6 +118,53 @@ def pixels() -> torch.Tensor:
 @pytest.fixture
 def many_pixels() -> torch.Tensor:
     return torch.randn(37, 3, 24, 24, generator=torch.Generator().manual_seed(2)).double()
+
+
+class DrawnImages:
+    """An image set of random pictures, some of which cannot be read."""
+
+    labels, classes, templates = None, (), ()
+
+    def __init__(self, count: int, broken: tuple[int, ...] = ()):
+        self.name, self.count, self.broken, self.reads = f"drawn:{count}", count, broken, 0
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.count} without {self.broken}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Image.Image:
+        self.reads += 1
+        if index in self.broken:
+            raise UnreadableImageError(self.describe(index), "it is torn")
+        pixels = np.random.default_rng(index).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        return Image.fromarray(pixels)
+
+    def __iter__(self):
+        return (self[index] for index in range(self.count))
+
+    def describe(self, index: int) -> str:
+        return f"picture {index}"
+
+    def digest(self, index: int) -> str:
+        return str(index)
+
+
+def drawn_source(count: int = 37, broken: tuple[int, ...] = (), batch_size: int = 5):
+    """Batches of random pictures for a small tower."""
+    return PixelBatches(DrawnImages(count, broken), to_pixels, batch_size)
+
+
+def to_pixels(image: Image.Image) -> torch.Tensor:
+    scaled = torch.from_numpy(np.array(image)).permute(2, 0, 1).double() / 50 - 2.5
+    return torch.nn.functional.interpolate(scaled[None], size=(24, 24))[0]
+
+
+@pytest.fixture(scope="session")
+def make_source():
+    return drawn_source
 
 
 @dataclass

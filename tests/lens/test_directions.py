@@ -6,7 +6,7 @@ import torch
 
 from advgen.errors import ModelError
 from advgen.lens import SecondOrderLens
-from advgen.lens.coefficients import CoefficientTable
+from advgen.lens.coefficients import StreamedTable
 
 EXACT = {"alpha_dtype": torch.float64}
 
@@ -121,7 +121,7 @@ def test_top_images_must_be_positive(plain_clip, pixels):
 
 
 def test_coefficients_that_do_not_fit_are_reported():
-    table = CoefficientTable(2, 3, dtype=torch.float16, budget=1000)
+    table = StreamedTable(2, 3, dtype=torch.float16, budget=1000)
     with pytest.raises(ModelError, match=r"float32"):
         table.append(torch.full((1, 2, 3), 1e6))
     with pytest.raises(ValueError, match="expected alpha"):

@@ -3,7 +3,7 @@ import torch
 
 from advgen.mining.scores import BEHIND_A_WORD, alignments, rank_words, strongest, word_scores
 from advgen.records import Neuron, NeuronShare
-from advgen.text.omp import SparseCodes
+from advgen.text.sparse import SparseCodes
 
 # Three neurons, four words, written out:
 #   v = (1, -2)      r_0 = (1, 0)    r_1 = (0, 1)    r_2 = (0.6, 0.8)

@@ -31,6 +31,30 @@ def test_a_set_of_single_things_takes_the_classes_in_turn() -> None:
         assert images.label(index) == classes[index % len(classes)]
 
 
+def test_labels_number_the_classes_by_what_stands_in_front() -> None:
+    for images in (SandboxImages(40, seed=2), load_image_set("sandbox:40?single=1&seed=5")):
+        assert images.classes == tuple(load_lexicon().concepts)
+        assert images.labels is not None
+        again = SandboxImages(40, seed=images.seed, single=images.single)  # type: ignore[union-attr]
+        assert [images.classes[label] for label in images.labels] == [
+            again.scene(index).items[-1].concept for index in range(40)
+        ]
+    assert images.labels == tuple(range(40)), "the classes come in turn"
+
+
+def test_any_image_can_be_drawn_alone() -> None:
+    images = SandboxImages(10**9, seed=4, size=16)
+    few = SandboxImages(3, seed=4, size=16)
+    assert [images[index].tobytes() for index in (2, 0)] == [
+        few[index].tobytes() for index in (2, 0)
+    ]
+    assert images.digest(2) == few.digest(2) != few.digest(1)
+    assert images.digest(2) != SandboxImages(3, seed=5, size=16).digest(2)
+    assert images.describe(2) == "sandbox:1000000000?seed=4&size=16 scene 2"
+    with pytest.raises(IndexError, match="from 0 to 2; got 3"):
+        few[3]
+
+
 def test_the_fingerprint_tells_sets_apart() -> None:
     sets = [
         SandboxImages(8),
@@ -61,8 +85,20 @@ def test_a_written_set_is_labelled_and_its_scenes_draw_its_images(tmp_path: Path
             again = render_scene(Scene.from_dict(row["scene"]), 32)
             assert written.tobytes() == again.tobytes()
     files = {path for path in metadata.parent.rglob("*") if path.is_file()}
-    assert files == {metadata, *(metadata.parent / row["file_name"] for row in rows)}
-    assert len(load_image_set(str(metadata.parent))) == 7
+    classes = metadata.parent / "classes.txt"
+    assert files == {metadata, classes, *(metadata.parent / row["file_name"] for row in rows)}
+
+
+def test_a_written_set_is_read_with_the_labels_it_was_drawn_with(tmp_path: Path) -> None:
+    images = SandboxImages(7, seed=3, size=32)
+    read = load_image_set(str(write_image_folder(images, tmp_path / "set").parent))
+    assert read.classes == images.classes
+    assert read.labels is not None
+    drawn = {f"{images.label(index)}/{index:06d}.png": index for index in range(7)}
+    for index, label in enumerate(read.labels):
+        name = Path(read.describe(index)).relative_to(tmp_path / "set").as_posix()
+        assert label == images.labels[drawn[name]]
+        assert read[index].tobytes() == images[drawn[name]].tobytes()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

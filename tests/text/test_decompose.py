@@ -91,7 +91,7 @@ def test_the_treatment_reaches_the_atoms() -> None:
     plain = decompose(direction, encoded, SklearnOmp(), nonzeros=1)
     centered = decompose(direction, encoded, SklearnOmp(), nonzeros=1, atoms="centered-unit")
     assert signed_words(centered, 0, encoded.pool.texts) == [("a", pytest.approx(6**0.5))]
-    assert plain.coefficients[0, 0].item() < 2.0
+    assert plain.values[0, 0].item() < 2.0
 
 
 def test_padding_is_no_word() -> None:

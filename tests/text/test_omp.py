@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from advgen.errors import ConfigError
-from advgen.text.omp import SOLVERS, SparseCodes, make_solver
+from advgen.text.solvers import SOLVERS, make_solver
+from advgen.text.sparse import SparseCodes
 
 
 @pytest.fixture(params=SOLVERS)
@@ -30,7 +31,7 @@ def greedy(target: np.ndarray, atoms: np.ndarray, nonzeros: int) -> dict[int, fl
 
 
 def code_of(codes: SparseCodes, target: int) -> dict[int, float]:
-    pairs = zip(codes.indices[target].tolist(), codes.coefficients[target].tolist(), strict=True)
+    pairs = zip(codes.indices[target].tolist(), codes.values[target].tolist(), strict=True)
     return {index: value for index, value in pairs if index >= 0}
 
 
@@ -60,7 +61,7 @@ def test_a_sparse_sum_of_orthogonal_atoms_is_found_exactly(solver) -> None:
     target = torch.tensor([[0.0, -3.0, 0.0, 1.0, 2.0, 0.0]], dtype=torch.float64)
     codes = solver.solve(target, atoms, 3)
     assert codes.indices.tolist() == [[1, 4, 3]]
-    assert codes.coefficients.tolist() == [[-3.0, 2.0, 1.0]]
+    assert codes.values.tolist() == [[-3.0, 2.0, 1.0]]
 
 
 def test_a_code_stops_when_nothing_is_left_to_explain(solver) -> None:
@@ -94,7 +95,7 @@ def test_more_atoms_never_explain_less(solver) -> None:
 
 
 def test_codes_are_sorted_by_magnitude(solver) -> None:
-    sizes = solver.solve(unit_rows(5, 10), unit_rows(50, 10), 6).coefficients.abs()
+    sizes = solver.solve(unit_rows(5, 10), unit_rows(50, 10), 6).values.abs()
     assert (sizes[:, :-1] >= sizes[:, 1:]).all()
 
 

@@ -1,11 +1,12 @@
+import io
 import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from advgen.errors import ConfigError, DataError
-from advgen.imagesets import FolderImages, load_image_set, open_image
+from advgen.errors import DataError
+from advgen.imagesets import FolderImages, UnreadableImageError, load_image_set, open_image
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
@@ -104,29 +105,50 @@ def test_an_image_that_went_away_is_named(folder: Path) -> None:
         _ = images.fingerprint
 
 
-@pytest.mark.parametrize(
-    ("spec", "error", "says"),
-    [
-        ("sandbox:", ConfigError, "write sandbox:N"),
-        ("sandbox:0", ConfigError, "write sandbox:N"),
-        ("sandbox:-3", ConfigError, "write sandbox:N"),
-        ("sandbox:1.5", ConfigError, "write sandbox:N"),
-        ("sandbox", DataError, "neither a folder of images nor one of sandbox:N"),
-        ("imagenet:5", DataError, "'imagenet:5' is neither"),
-        ("", DataError, "neither"),
-    ],
-)
-def test_a_spec_that_names_nothing_says_what_would(spec: str, error: type, says: str) -> None:
-    with pytest.raises(error, match=says):
-        load_image_set(spec)
-
-
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("empty")
     with pytest.raises(DataError, match="holds no image"):
         load_image_set(str(tmp_path))
 
 
-def test_registered_sets_are_found_by_name_and_number() -> None:
-    images = load_image_set("sandbox:3")
-    assert (images.name, len(images)) == ("sandbox:3", 3)
+def test_the_contents_are_read_once_for_the_fingerprint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = FolderImages(folder)
+    before = images.fingerprint
+    monkeypatch.setattr("advgen.imagesets.folder.file_digest", None)
+    assert images.fingerprint == before
+
+
+def test_links_are_followed_but_not_upwards_and_hidden_names_are_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "other" / "d.png", BLUE)
+    save(folder / "._b.png", RED)
+    save(folder / ".checkpoints" / "e.png", RED)
+    try:
+        (folder / "x").symlink_to(tmp_path / "other", target_is_directory=True)
+        (folder / "a" / "up").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links on this system")
+    names = [path.relative_to(folder).as_posix() for path in FolderImages(folder).paths]
+    assert names == ["a/z.PNG", "b.png", "c.bmp", "x/d.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no known image format"),
+        (b"just text", "no known image format"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_reason_names_neither_path_nor_address(tmp_path: Path, content, reason: str) -> None:
+    path = tmp_path / "x.jpg"
+    if content is not None:
+        path.write_bytes(content)
+        with pytest.raises(UnreadableImageError, match="row 3 is not a readable image"):
+            open_image(io.BytesIO(content), "row 3")
+    with pytest.raises(UnreadableImageError) as caught:
+        open_image(path)
+    assert (caught.value.name, caught.value.reason) == (str(path), reason)

@@ -1,0 +1,1 @@
+"""Speed as ratios: each module times our code and a reference in turns, in one process."""
