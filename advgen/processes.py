@@ -6,6 +6,7 @@ for its share of the work.
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -48,6 +49,7 @@ class LaunchedProcesses:
         from accelerate import PartialState
 
         self._state = PartialState()
+        atexit.register(self._state.destroy_process_group)
         self.rank: int = self._state.process_index
         self.count: int = self._state.num_processes
 

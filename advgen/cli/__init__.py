@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+from collections.abc import Iterator
 
 import click
 
 from advgen import __version__
 from advgen.errors import AdvgenError
 
+SHARE_WORK = ("neurons",)
+"""Verbs that `accelerate launch --num_processes N` speeds up."""
 VERBS = {
     "attack": "advgen.cli.attack:attack",
     "words": "advgen.cli.words:words",
@@ -25,6 +30,20 @@ HELP = {
     "pool": "Text pools: have a chat model describe classes, look at a pool.",
     "sandbox": "The drawn world: draw, list, make image sets, train its CLIPs.",
 }
+
+
+def _launched() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextlib.contextmanager
+def shared_output() -> Iterator[None]:
+    """Let the first of several launched processes print, and no other."""
+    with contextlib.ExitStack() as stack:
+        if int(os.environ.get("RANK", "0")) > 0:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        yield
 
 
 class LazyGroup(click.Group):
@@ -56,12 +75,15 @@ class LazyGroup(click.Group):
             close = difflib.get_close_matches(args[0], VERBS, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             ctx.fail(f"No such command '{args[0]}'.{hint}")
+        if args and args[0] in VERBS and args[0] not in SHARE_WORK and _launched():
+            ctx.fail(f"'{args[0]}' does not share its work: start it without a launcher")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a verb; a fault the user can fix becomes one line on stderr and exit code 1."""
         try:
-            return super().invoke(ctx)
+            with shared_output():
+                return super().invoke(ctx)
         except AdvgenError as error:
             click.echo(f"advgen: {error}", err=True)
             ctx.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ class StderrProgress:
     """Progress of a job on stderr: a live bar on a terminal, one line per stage elsewhere."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, markup=False, emoji=False)
+        shown = os.environ.get("RANK", "0") == "0"  # one of several launched processes tells
+        self._console = Console(stderr=True, markup=False, emoji=False, quiet=not shown)
         self._live = self._console.is_terminal
         self._bar = Progress(
             SpinnerColumn(),

@@ -62,6 +62,8 @@ def decompose(
 ) -> SparseCodes:
     """Sparse codes of neuron directions: r_n is close to sum_j gamma_j^n t_j (paper Sec. 4.2).
 
+    Atoms are chosen in float64, so that every solver finds the same ones.
+
     Args:
         directions: Unit directions r_n.
         encoded: The pool.
@@ -69,8 +71,8 @@ def decompose(
         nonzeros: Words per neuron (m); cut to what the pool and the space allow.
         atoms: Treatment of the embeddings.
     """
-    dictionary = make_atoms(encoded.embeddings, atoms)
-    return solver.solve(directions, dictionary, min(nonzeros, *dictionary.shape))
+    dictionary = make_atoms(encoded.embeddings, atoms).double()
+    return solver.solve(directions.double(), dictionary, min(nonzeros, *dictionary.shape))
 
 
 def signed_words(codes: SparseCodes, target: int, texts: Sequence[str]) -> list[tuple[str, float]]:
