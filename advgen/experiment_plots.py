@@ -83,7 +83,7 @@ def grouped_accuracy(
     _baseline(ax, baseline)
     ax.set_xticks(places, [name.replace(" ", "\n", 1) for name in groups])
     ax.set_ylim(0.0, 100.0)
-    _finish(ax, "zero-shot accuracy (%)", columns=min(5, len(accuracy) + 1))
+    _finish(ax, "zero-shot accuracy (%)", columns=3)
     return ax
 
 
@@ -128,6 +128,7 @@ def accuracy_curves(
         marker = _MARKERS[number % len(_MARKERS)]
         ax.plot(places, 100 * np.asarray(values), marker=marker, ms=4, color=color, label=name)
     _baseline(ax, baseline)
+    ax.set_ylim(bottom=0.0)
     ax.set_xscale("log")
     ax.set_xticks(places, ticks or [f"{place:g}" for place in places])
     ax.minorticks_off()
@@ -174,7 +175,7 @@ def score_bars(
 
 def new_axes(width: float, height: float) -> Axes:
     """Axes of a figure of its own, `width` x `height` inches."""
-    return panels(width, height, 1)[0]
+    return panels(width, height)[0]
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -185,12 +186,12 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
-def panels(width: float, height: float, columns: int) -> list[Axes]:
-    """Axes side by side in a figure of their own, `width` x `height` inches."""
+def panels(width: float, height: float, *, rows: int = 1, columns: int = 1) -> list[Axes]:
+    """Axes in rows and columns of a figure of their own, `width` x `height` inches, row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return list(figure.subplots(1, columns, squeeze=False)[0])
+    return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _baseline(ax: Axes, level: float) -> None:
@@ -242,7 +243,10 @@ def layer_curves(
     _baseline(ax, baseline)
     for number, (name, values) in enumerate(accuracy.items()):
         marker, color = _MARKERS[number % len(_MARKERS)], SERIES_COLORS[number % len(SERIES_COLORS)]
-        ax.plot(100 * np.asarray(values), marker=marker, ms=5, color=color, label=name)
+        size = max(4, 9 - 2 * number)  # series that coincide stay visible
+        ax.plot(
+            100 * np.asarray(values), marker=marker, ms=size, color=color, label=name, clip_on=False
+        )
     ax.set_xticks(range(max(lengths.values(), default=0)))
     ax.set_ylim(0.0, 100.0)
     ax.set_xlabel(xlabel)

@@ -34,7 +34,7 @@ def table(found: AttentionAblation) -> list[list[str]]:
         [
             str(layer),
             percent(found.single[layer]),
-            f"{-100 * cost.difference:+.1f} ± {100 * cost.half_width:.1f}",
+            f"{0.0 - 100 * cost.difference:+.1f} ± {100 * cost.half_width:.1f}",
             percent(found.first[layer]),
             percent(found.last[layer]),
         ]
@@ -42,7 +42,7 @@ def table(found: AttentionAblation) -> list[list[str]]:
     ]
 
 
-def findings(found: AttentionAblation) -> list[str]:
+def findings(found: AttentionAblation, classes: int) -> list[str]:
     """What the numbers say about the paper's claim."""
     needed = found.needed()
     costly = [str(layer) for layer, cost in enumerate(found.cost) if cost.verdict == "yes"]
@@ -51,7 +51,7 @@ def findings(found: AttentionAblation) -> list[str]:
         held = "cannot be seen, as no direct effect of attention matters"
     return [
         f"not ablated: {percent(found.unablated)} %; every attention layer's direct effect "
-        f"ablated: {percent(found.all_ablated)} %",
+        f"ablated: {percent(found.all_ablated)} % (chance: {percent(1 / classes)} %)",
         f"the last {needed} of {found.layers} attention layers are enough to stay within "
         f"{100 * TOLERANCE:.0f} point of the unablated accuracy",
         f"alone, ablation costs accuracy beyond its 95 % interval in layers: "
@@ -76,13 +76,12 @@ def measure(subject: Subject, options: argparse.Namespace) -> None:
     """Measure, print and keep."""
     found = ablate_attention(subject)
     print_table(
-        f"Direct effects of attention layers mean-ablated: accuracy left (%) of "
-        f"{subject.clip.name} on {found.evaluated} images, means over {found.summarised}",
+        f"Accuracy left (%): {subject.clip.name}, {found.evaluated} images",
         ["layer l", "l alone", "change, 95 %", "0 to l", "l to last"],
         table(found),
         [LAST_LAYERS],
     )
-    lines = findings(found)
+    lines = findings(found, len(subject.classifier))
     print_lines(lines)
     result = {
         **provenance(subject, skipped=found.skipped),

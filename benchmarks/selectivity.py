@@ -29,7 +29,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> None:
         [100 * share for share in found.shares],
         {row.name: np.array(row.kept) for row in found.rows},
         baseline=found.baseline,
-        xlabel="largest effects kept per neuron (% of the images), the others at their mean",
+        xlabel="largest effects kept per neuron (% of the images)",
         graded=True,
     )
     result = {

@@ -38,11 +38,12 @@ from benchmarks.experiment import experiment_parser, run_experiment
 PAPER = (SECOND_ORDER_LEFT, INDIRECT_LEFT, SECOND_ORDER_PC1, INDIRECT_PC1)
 
 
-def print_found(name: str, found: EffectComparison, neurons: int) -> None:
+def print_found(subject: Subject, found: EffectComparison, neurons: int) -> None:
     """Both halves of the table, with a verdict per layer."""
+    name, images = subject.clip.name, subject.summarised.images.name
     print_table(
-        f"Accuracy left (%) of {name} on {found.evaluated} images when a layer's neurons are "
-        f"mean-ablated; not ablated {percent(found.unablated)}",
+        f"Accuracy left (%): {name}, {found.evaluated} images, not ablated "
+        f"{percent(found.unablated)}",
         ["layer", "second-order", "indirect", "second-order costs more by", "as in the paper"],
         [
             [
@@ -57,8 +58,7 @@ def print_found(name: str, found: EffectComparison, neurons: int) -> None:
         PAPER[:2],
     )
     print_table(
-        f"Variance along the first component (%), mean over neurons; the last four columns of "
-        f"{neurons} neurons over {found.compared} images, {found.top_images} largest each",
+        "Variance along the first component (%), mean over neurons",
         ["layer", "second-order, all", "second-order", "indirect", "more by", "as in the paper"],
         [
             [
@@ -72,6 +72,12 @@ def print_found(name: str, found: EffectComparison, neurons: int) -> None:
             for row in found.layers
         ],
         PAPER[2:],
+    )
+    print_lines(
+        [
+            f"second-order, all: every neuron over {images}; the rest: {neurons} neurons of each "
+            f"layer over {found.compared} of these images, {found.top_images} of largest effect"
+        ]
     )
 
 
@@ -108,7 +114,7 @@ def figure(found: EffectComparison) -> Figure:
             "indirect": np.array([row.explained_indirect.mean for row in found.layers]),
         },
         groups=groups,
-        ylabel="share of variance along the first component",
+        ylabel="variance along the first component",
         ax=right,
     )
     for axes in (left, right):
@@ -119,7 +125,7 @@ def figure(found: EffectComparison) -> Figure:
 def measure(subject: Subject, options: argparse.Namespace) -> None:
     """Measure, print and keep."""
     found = compare_effects(subject, neurons=options.neurons, images=options.indirect_images)
-    print_found(subject.clip.name, found, options.neurons)
+    print_found(subject, found, options.neurons)
     lines = findings(found)
     print_lines(lines)
     result = {

@@ -22,7 +22,7 @@ from benchmarks.experiment import experiment_parser, run_experiment
 def measure(subject: Subject, options: argparse.Namespace) -> None:
     """Measure, print, keep."""
     found = compare_treatments(subject)
-    axes = panels(13.0, 3.8, len(TREATMENTS))
+    axes = panels(7.4, 3.8 * len(TREATMENTS), rows=len(TREATMENTS))
     for ax, treatment in zip(axes, TREATMENTS, strict=True):
         ablation_bars(found.ablation[treatment], ax=ax)
         ax.set_xlabel(f"treatment: {treatment}")

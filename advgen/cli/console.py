@@ -122,8 +122,16 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--layers", default=None, callback=_parse_layers, help="MLP layers, e.g. 8,9,10."
         ),
-        click.option("--lens-images", default=None, help="Image set: sandbox:N or a folder."),
-        click.option("--pool", default=None, help="Text pool: sandbox, words-N or a text file."),
+        click.option(
+            "--lens-images",
+            default=None,
+            help="Image set: sandbox:N, a folder, imagenet:DIR, hf:NAME; options after ?.",
+        ),
+        click.option(
+            "--pool",
+            default=None,
+            help="Text pool: sandbox, words-N, imagenet-descriptions or a text file.",
+        ),
         click.option(
             "--seed",
             default=0,

@@ -72,11 +72,20 @@ def write_result(
     paths = [out / f"{name}.json"]
     write_atomic(paths[0], result_json(result))
     if figure is not None:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
         paths.append(out / f"{name}.png")
-        write_atomic(paths[1], buffer.getvalue())
+        write_figure(paths[1], figure)
     return paths
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    write_atomic(path, buffer.getvalue())
 
 
 def result_json(result: Mapping[str, Any]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from advgen.experiments.descriptions import RANDOM
 from advgen.experiments.mean_ablation import MeanAblation
+from advgen.experiments.reconstruction import Reconstruction
 from advgen.scoring import wilson_interval
 
 
@@ -58,6 +60,34 @@ def ablation_verdicts(result: MeanAblation, depth: int) -> tuple[Verdict, ...]:
     )
 
 
+def text_verdict(found: Reconstruction) -> Verdict:
+    """The claim of Fig. 4: with the most texts, single layers come close to the unablated accuracy.
+
+    Args:
+        found: What was measured; the first pool counts.
+    """
+    margin = noise(found.baseline, found.images)
+    pool = next(iter(found.texts))
+    single = [row for row in found.rows if len(row.layers) == 1]
+    worst = min(single, key=lambda row: row.ablated)
+    if found.baseline - worst.ablated <= margin:
+        text = f"no single layer's ablation costs more than noise ({100 * margin:.1f} points)"
+        return Verdict("texts", None, text)
+    rebuilt = worst.pools[pool][-1]
+
+    def back(name: str, place: int) -> str:
+        share = recovered(found.baseline, worst.ablated, worst.pools[name][place])
+        return f"{100 * share:.0f} %"
+
+    text = (
+        f"{worst.name} with m = {found.lengths[-1]} texts of {pool}: "
+        f"{points([rebuilt - found.baseline])} points (noise {100 * margin:.1f}), "
+        f"{back(pool, -1)} of the drop is back, with as many random words {back(RANDOM, -1)}; with "
+        f"m = {found.lengths[0]}: {back(pool, 0)}, random words {back(RANDOM, 0)}"
+    )
+    return Verdict("texts", found.baseline - rebuilt <= margin, text)
+
+
 def recovered(baseline: float, ablated: float, kept: float) -> float:
     """Share of what an ablation costs that a variant brings back; NaN if it costs nothing."""
     lost = baseline - ablated
@@ -77,7 +107,8 @@ def _late(result: MeanAblation, layer: int, ablated: float, depth: int) -> Verdi
         f"the largest drop is in layer {layer} of {measured} ({cost} points), the {half} half of "
         f"the {depth} layers"
     )
-    return Verdict("late layers", half == "later", text)
+    holds = half == "later" if len(result.layers) > 1 else None
+    return Verdict("late layers", holds, text)
 
 
 def _sparse(result: MeanAblation, margin: float) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,17 +86,37 @@ class BatchedOmp:
         nonzeros: int,
     ) -> tuple[SparseCodes, Effort]:
         """As `solve`, with the effort that it took."""
-        targets, atoms = checked(targets, atoms, nonzeros)
+        codes, effort = self._run(targets, atoms, (nonzeros,))
+        return codes[nonzeros], effort
+
+    def solve_lengths(
+        self,
+        targets: Float[Tensor, "target embed"],
+        atoms: Float[Tensor, "atom embed"],
+        lengths: Sequence[int],
+    ) -> dict[int, SparseCodes]:
+        """See `Solver.solve_lengths`; one pursuit to the greatest length serves all of them."""
+        return self._run(targets, atoms, lengths)[0]
+
+    def _run(
+        self, targets: Tensor, atoms: Tensor, lengths: Sequence[int]
+    ) -> tuple[dict[int, SparseCodes], Effort]:
+        longest = max(lengths)
+        targets, atoms = checked(targets, atoms, longest)
+        checked(targets, atoms, min(lengths))
         with torch.no_grad():
             screen = SCREENS[self.screen or _faster_screen(atoms)](atoms)
             runs = [
-                _Pursuit(chunk, atoms, screen, nonzeros).run()
-                for chunk in targets.split(self._chunk(atoms, nonzeros))
+                _Pursuit(chunk, atoms, screen, longest).run(lengths)
+                for chunk in targets.split(self._chunk(atoms, longest))
             ]
-        codes = SparseCodes(
-            torch.cat([codes.indices for codes, _ in runs]),
-            torch.cat([codes.values for codes, _ in runs]),
-        )
+        codes = {
+            length: SparseCodes(
+                torch.cat([codes[length].indices for codes, _ in runs]),
+                torch.cat([codes[length].values for codes, _ in runs]),
+            )
+            for length in lengths
+        }
         return codes, sum((effort for _, effort in runs), Effort())
 
     def _chunk(self, atoms: Float[Tensor, "atom embed"], nonzeros: int) -> int:
@@ -135,13 +156,18 @@ class _Pursuit:
         self.alive: Bool[Tensor, " target"] = self.residual.norm(dim=1) > 0
         self.effort = Effort()
 
-    def run(self) -> tuple[SparseCodes, Effort]:
+    def run(self, lengths: Sequence[int]) -> tuple[dict[int, SparseCodes], Effort]:
         for step in range(self.nonzeros):
             if not self.alive.any():
                 break
             self._append(step, self._best())
-        gamma = torch.linalg.solve_triangular(self.factor, self.along[:, :, None], upper=True)
-        return sorted_codes(self.chosen, gamma[:, :, 0]), self.effort
+        return {length: self._code(length) for length in lengths}, self.effort
+
+    def _code(self, length: int) -> SparseCodes:
+        """The code after so many steps: the first atoms, with coefficients of their own."""
+        factor, along = self.factor[:, :length, :length], self.along[:, :length, None]
+        gamma = torch.linalg.solve_triangular(factor, along, upper=True)
+        return sorted_codes(self.chosen[:, :length], gamma[:, :, 0])
 
     def _best(self) -> Int[Tensor, " target"]:
         """The best atom of every target that is not done; -1 for the others."""

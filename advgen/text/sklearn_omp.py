@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -37,3 +38,12 @@ class SklearnOmp:
         rows = torch.from_numpy(np.asarray(dense).reshape(len(atoms), -1).T).to(targets)
         order = torch.argsort(rows.abs(), dim=1, descending=True, stable=True)[:, :nonzeros]
         return sorted_codes(order, rows.gather(1, order))
+
+    def solve_lengths(
+        self,
+        targets: Float[Tensor, "target embed"],
+        atoms: Float[Tensor, "atom embed"],
+        lengths: Sequence[int],
+    ) -> dict[int, SparseCodes]:
+        """See `Solver.solve_lengths`; every length is solved for itself."""
+        return {length: self.solve(targets, atoms, length) for length in lengths}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -59,6 +60,19 @@ class Solver(Protocol):
         Raises:
             ValueError: If shapes disagree, a number is not finite, or `nonzeros` exceeds what the
                 space or the pool allows.
+        """
+        ...
+
+    def solve_lengths(
+        self,
+        targets: Float[Tensor, "target embed"],
+        atoms: Float[Tensor, "atom embed"],
+        lengths: Sequence[int],
+    ) -> dict[int, SparseCodes]:
+        """The codes of `solve` for several numbers of atoms, at about the cost of the greatest.
+
+        Raises:
+            ValueError: As `solve`.
         """
         ...
 

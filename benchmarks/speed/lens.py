@@ -46,6 +46,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--photos", default="", help="folder of photographs; else random pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5, help="times that the images are run")
+    parser.add_argument("--pairs", type=int, default=0, help="at most so many turns")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cpu-time", action="store_true", help="count CPU seconds")
     parser.add_argument("--no-directions", action="store_true", help="time the pass alone")
@@ -64,17 +65,16 @@ def layers_of(text: str, count: int) -> list[int]:
 
 
 def measure_pass(
-    lens: SecondOrderLens, batches: Sequence[torch.Tensor], repeats: int, clock: Clock
+    lens: SecondOrderLens, batches: Sequence[torch.Tensor], clock: Clock
 ) -> dict[str, Any]:
     """Seconds per image of both kinds of pass, and their ratio batch by batch."""
     plain_pass = partial(lens.clip.encode_image, normalize=False)
     plain_pass(batches[0])  # warm up
     lens.coefficients(batches[0])
     pairs = []
-    for _ in range(repeats):
-        for pixels in batches:
-            plain = seconds(partial(plain_pass, pixels), clock)
-            pairs.append((plain, seconds(partial(lens.coefficients, pixels), clock)))
+    for pixels in batches:
+        plain = seconds(partial(plain_pass, pixels), clock)
+        pairs.append((plain, seconds(partial(lens.coefficients, pixels), clock)))
     ratio, low, high = middle([ours / plain for plain, ours in pairs])
     return {
         "encode_image_ms": 1000 * statistics.median(p for p, _ in pairs) / len(batches[0]),
@@ -135,12 +135,13 @@ def main(arguments: list[str] | None = None) -> None:
         f"{options.model}, {what} in batches of {options.batch}, {options.threads} threads, float32"
         + (", CPU seconds" if options.cpu_time else "")
     )
+    turns = (batches * options.repeats)[: options.pairs or None]
     result: dict[str, Any] = {"model": options.model, "images": what, "settings": {}}
     for name in options.layers or ["last", "all"]:
         lens = SecondOrderLens(clip, layers_of(name, clip.vision.layers))
         found = {
             "layers": list(lens.layers),
-            **measure_pass(lens, batches, options.repeats, clock),
+            **measure_pass(lens, turns, clock),
         }
         if not options.no_directions:
             found |= measure_directions(lens, batches, clock)

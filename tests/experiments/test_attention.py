@@ -1,6 +1,7 @@
 """Ablated attention against explicit sums, on the sandbox's model."""
 
 import dataclasses
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from PIL import Image
 
 from advgen.attack.progress import Silent
 from advgen.errors import DataError
+from advgen.experiment_plots import layer_curves
 from advgen.experiments import experiment_preset, open_subject
 from advgen.experiments.attention import (
     AttentionAblation,
+    Order,
     ablate_attention,
     ablated_embeddings,
     mean_attention_effects,
@@ -20,7 +23,7 @@ from advgen.experiments.attention import (
 from advgen.lens import attention_effects
 from advgen.store import ArtifactStore
 
-STEPS = {
+STEPS: dict[Order, Callable[[int, int], Iterable[int]]] = {
     "first": lambda layer, layers: range(layer + 1),
     "last": lambda layer, layers: range(layer, layers),
     "single": lambda layer, layers: [layer],
@@ -89,7 +92,7 @@ def test_effects_at_their_mean_change_nothing():
 
 def test_unknown_order():
     with pytest.raises((ValueError, TypeCheckError), match="order"):
-        ablated_embeddings(torch.zeros(1, 2, 3), torch.zeros(2, 3), torch.zeros(1, 3), "middle")
+        ablated_embeddings(torch.zeros(1, 2, 3), torch.zeros(2, 3), torch.zeros(1, 3), "middle")  # type: ignore[arg-type]
 
 
 def test_accuracies_are_those_of_explicit_sums(subject, found):
@@ -154,3 +157,13 @@ def test_unreadable_images_are_left_out_and_named(tmp_path, subject):
 def test_means_need_images(subject):
     with pytest.raises(DataError, match="at least one image"):
         mean_attention_effects(subject.clip, [])
+
+
+def test_curves_are_drawn_in_percent():
+    accuracy = {"first": np.array([0.9, 0.5]), "single": np.array([0.25, 0.75])}
+    axes = layer_curves(accuracy, baseline=0.8, xlabel="attention layer")
+    drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines}
+    assert drawn == {"not ablated": [80, 80], "first": [90, 50], "single": [25, 75]}
+    assert axes.get_xlabel() == "attention layer"
+    with pytest.raises(ValueError, match="as many values"):
+        layer_curves({"a": np.zeros(2), "b": np.zeros(3)}, baseline=0.5)

@@ -134,7 +134,7 @@ def test_components_are_of_the_same_neurons_and_images(subject, found):
         assert row.explained_chosen.mean == pytest.approx(np.mean(shares[0]), abs=1e-3)
         assert row.explained_indirect.mean == pytest.approx(np.mean(shares[1]), abs=1e-3)
         assert row.explained_indirect.median == pytest.approx(np.median(shares[1]), abs=1e-3)
-        gain = np.mean(np.subtract(*shares))
+        gain = np.mean(np.subtract(shares[0], shares[1]))
         assert row.gain.difference == pytest.approx(gain, abs=1e-3)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from advgen.errors import ConfigError
-from advgen.text import BatchedOmp, SparseCodes, omp
+from advgen.text import BatchedOmp, SparseCodes, make_solver, omp
 from advgen.text.batched_omp import SCREENS
 from advgen.text.screen import BLOCK, best_atoms, int8_is_fast
 
@@ -158,3 +158,18 @@ def test_an_unknown_screen_is_answered_with_the_known_ones() -> None:
 def test_the_screen_for_a_machine_is_one_of_the_known() -> None:
     assert int8_is_fast() in (True, False)
     assert BatchedOmp().solve(torch.randn(1, 512), torch.randn(600, 512), 2).indices.min() >= 0
+
+
+@pytest.mark.parametrize("name", ["batched", "sklearn"])
+def test_lengths_are_solved_as_if_alone(name):
+    generator = torch.Generator().manual_seed(3)
+    atoms = torch.randn(40, 12, generator=generator, dtype=torch.float64)
+    targets = torch.randn(5, 12, generator=generator, dtype=torch.float64)
+    targets[2] = 2 * atoms[7] - atoms[9]  # its code ends after two atoms
+    solver = make_solver(name)
+    found = solver.solve_lengths(targets, atoms, (3, 1, 8))
+    assert list(found) == [3, 1, 8]
+    for length, codes in found.items():
+        alone = solver.solve(targets, atoms, length)
+        assert torch.equal(codes.indices, alone.indices)
+        assert torch.allclose(codes.values, alone.values)
