@@ -109,7 +109,7 @@ def test_changed_config_on_an_existing_run_is_refused_with_the_differing_keys(
     assert (out / "run.toml").read_bytes() == before
 
 
-def test_a_broken_image_in_an_image_set_is_named(tmp_path: Path) -> None:
+def test_a_broken_image_in_an_image_set_is_skipped_and_named(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     assert run("sandbox", "images", "6", "--out", str(folder)).exit_code == 0
     victim = sorted(folder.rglob("*.png"))[3]
@@ -117,9 +117,8 @@ def test_a_broken_image_in_an_image_set_is_named(tmp_path: Path) -> None:
     result = run(
         "attack", "--pair", "dog:deer", "--lens-images", str(folder), "--out", str(tmp_path / "run")
     )
-    assert result.exit_code == 1
-    assert str(victim) in last_line(result)
-    assert "remove or replace" in last_line(result)
+    assert result.exit_code == 0
+    assert victim.name in result.stderr and "1 unreadable images were left out" in result.stderr
 
 
 def test_a_checkpoint_of_the_wrong_shape_is_named(tmp_path: Path) -> None:
