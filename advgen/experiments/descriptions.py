@@ -15,7 +15,6 @@ from advgen.experiments.subject import Subject
 from advgen.lens import NeuronDirections
 from advgen.text import (
     Atoms,
-    BatchedOmp,
     EncodedPool,
     SparseCodes,
     TextPool,
@@ -109,9 +108,7 @@ def describe_layer(
     Source: arXiv 2406.04341, Sec. 4.2. Differs from the paper: the random words are ours.
     """
     config, device = subject.config, subject.clip.device
-    # Long codes over texts that lie close together defeat the int8 screen; the codes are the same.
-    batched = config.solver == BatchedOmp.name
-    solver = BatchedOmp("float32") if batched else make_solver(config.solver)
+    solver = make_solver(config.solver)
     targets = directions.direction.to(device)
     atoms = {
         name: treat_atoms(pool.embeddings.to(device), config.atoms)

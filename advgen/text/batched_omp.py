@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ SCREENS: dict[str, type[Float32Screen] | type[Int8Screen]] = {
 CHUNK_BYTES = {"cpu": 32 << 20, "other": 2 << 30}
 CHUNK_MULTIPLE = 32
 LONG_LIST = 512
+MEAN_LIST = 96
+"""Atoms scored per search beyond which a chunk goes on with the float32 screen."""
 _WORTH_SCREENING = 1 << 18
 
 
@@ -52,7 +55,8 @@ class BatchedOmp:
     takes the largest |<t_j, r>| (of equal ones the first), makes it orthogonal to the atoms chosen
     before (Gram-Schmidt, twice) and takes its share off the residual r. Coefficients come from one
     triangular solve at the end. A target stops early when its residual is rounding noise or the
-    best atom depends linearly on the chosen ones. The screen decides about speed only.
+    best atom depends linearly on the chosen ones. The screen decides about speed only; where its
+    short lists grow long (residuals that hardly any atom speaks for), a finer one takes over.
 
     Args:
         screen: `int8` or `float32`; None takes the faster one for the machine and the pool.
@@ -106,8 +110,9 @@ class BatchedOmp:
         checked(targets, atoms, min(lengths))
         with torch.no_grad():
             screen = SCREENS[self.screen or _faster_screen(atoms)](atoms)
+            finer = functools.cache(lambda: Float32Screen(atoms))
             runs = [
-                _Pursuit(chunk, atoms, screen, longest).run(lengths)
+                _Pursuit(chunk, atoms, screen, finer, longest).run(lengths)
                 for chunk in targets.split(self._chunk(atoms, longest))
             ]
         codes = {
@@ -140,10 +145,12 @@ class _Pursuit:
         targets: Float[Tensor, "target embed"],
         atoms: Float[Tensor, "atom embed"],
         screen: Float32Screen | Int8Screen,
+        finer: Callable[[], Float32Screen],
         nonzeros: int,
     ) -> None:
         count, width = targets.shape
         self.atoms, self.screen, self.nonzeros = atoms, screen, nonzeros
+        self.finer = finer
         self.residual = targets.clone()
         self.basis = targets.new_zeros(count, nonzeros, width)
         self.factor = torch.eye(nonzeros, dtype=targets.dtype, device=targets.device).repeat(
@@ -175,6 +182,8 @@ class _Pursuit:
         best, scored = best_atoms(self.residual[rows], self.atoms, self.screen)
         long = int((scored > LONG_LIST).sum())
         self.effort += Effort(len(rows), int(scored.sum()), long)
+        if scored.sum() > MEAN_LIST * len(rows):
+            self.screen = self.finer()
         return torch.full_like(self.chosen[:, 0], -1).index_put((rows,), best)
 
     def _append(self, step: int, atom: Int[Tensor, " target"]) -> None:
