@@ -12,7 +12,8 @@ from advgen.config import AttackConfig, LensConfig
 from advgen.errors import ConfigError
 from advgen.imagesets import load_image_set
 from advgen.imagesets.batches import PixelBatches
-from advgen.lens import NeuronDirections, directions_cached
+from advgen.lens import Budget, NeuronDirections, directions_cached
+from advgen.lens.collection import DEFAULT_BUDGET
 from advgen.mining import USES_NEURONS, Evidence, TargetFilter, read_block_list
 from advgen.models import ClipModel
 from advgen.processes import current_processes
@@ -54,9 +55,27 @@ def gather_evidence(
 
 
 def neuron_directions(
-    config: LensConfig, clip: ClipModel, store: ArtifactStore, progress: Progress
+    config: LensConfig,
+    clip: ClipModel,
+    store: ArtifactStore,
+    progress: Progress,
+    *,
+    budget: Budget = DEFAULT_BUDGET,
+    workers: int = 0,
 ) -> dict[int, NeuronDirections]:
-    """Second-order directions of every neuron of the configured layers."""
+    """Second-order directions of every neuron of the configured layers.
+
+    Args:
+        config: Layers, image set, treatment.
+        clip: The model.
+        store: Where directions are kept.
+        progress: Listener.
+        budget: Bytes for the coefficients of the pass.
+        workers: Processes that read images ahead.
+
+    Raises:
+        ConfigError: If a layer does not exist or has no later attention layer to act through.
+    """
     last = clip.vision.layers - 2
     wrong = [layer for layer in config.layers if layer > last]
     if wrong:
@@ -69,10 +88,11 @@ def neuron_directions(
     return directions_cached(
         store,
         clip,
-        PixelBatches(images, clip.preprocess, config.batch_size),
+        PixelBatches(images, clip.preprocess, config.batch_size, workers=workers),
         layers=config.layers,
         treatment=config.treatment,
         top_images=min(config.top_images, len(images)),
+        budget=budget,
         processes=current_processes(),
         note=progress.note,
         advance=progress.advance,

@@ -37,15 +37,42 @@ def neurons() -> None:
 
 
 @neurons.command(params=lens_parameters("pool"))
+@click.option(
+    "--memory-mib",
+    default=256,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Lens coefficients held in memory; beyond that they go to scratch files.",
+)
+@click.option(
+    "--disk-gib",
+    default=64.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Scratch files; where they do not suffice, the images are passed twice.",
+)
+@click.option(
+    "--workers",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Processes that read images ahead.",
+)
 @as_json_option
-def compute(as_json: bool, **settings: Any) -> None:
+def compute(memory_mib: int, disk_gib: float, workers: int, as_json: bool, **settings: Any) -> None:
     """Find the directions of whole layers and keep them in the store.
+
+    An interrupted call leaves its batches in scratch files, and the same command goes on with them
+    (`--memory-mib 0` makes sure of that for small sets). `accelerate launch --num_processes N -m
+    advgen neurons compute ...` shares the work between processes.
 
     Example: advgen neurons compute --layers 3,4
     """
     config = neurons_config(settings)
     with StderrProgress() as progress:
-        catalogue = _open(config, progress)
+        catalogue = _open(
+            config, progress, memory_mib=memory_mib, disk_gib=disk_gib, workers=workers
+        )
         from advgen.neurons import summarise_layers
 
         layers = [to_json(layer) for layer in summarise_layers(catalogue)]
@@ -233,14 +260,24 @@ def export_path(out: Path, form: str | None) -> tuple[Path, str]:
 
 
 def _open(
-    config: AttackConfig, progress: Progress, chosen: list[Neuron] | None = None
+    config: AttackConfig,
+    progress: Progress,
+    chosen: list[Neuron] | None = None,
+    *,
+    memory_mib: int = 256,
+    disk_gib: float = 64,
+    workers: int = 0,
 ) -> Catalogue:
     progress.stage("starting")
+    from advgen.lens import Budget
     from advgen.neurons import open_catalogue
     from advgen.store import ArtifactStore, default_store_root
 
     store = ArtifactStore(default_store_root())
-    return open_catalogue(config, store, progress, chosen=chosen or ())
+    budget = Budget(memory=memory_mib << 20, disk=int(disk_gib * (1 << 30)))
+    return open_catalogue(
+        config, store, progress, chosen=chosen or (), budget=budget, workers=workers
+    )
 
 
 def _store_folder() -> Path:

@@ -15,7 +15,8 @@ from advgen.attack.run import open_model
 from advgen.config import AttackConfig
 from advgen.errors import ConfigError
 from advgen.imagesets import ImageSet, load_image_set
-from advgen.lens import NeuronDirections
+from advgen.lens import Budget, NeuronDirections
+from advgen.lens.collection import DEFAULT_BUDGET
 from advgen.mining import alignments, strongest
 from advgen.models import ClipModel
 from advgen.records import Neuron
@@ -79,6 +80,8 @@ def open_catalogue(
     progress: Progress,
     *,
     chosen: Iterable[Neuron] = (),
+    budget: Budget = DEFAULT_BUDGET,
+    workers: int = 0,
 ) -> Catalogue:
     """Load the model and its directions; layers that the store lacks are computed and stored.
 
@@ -87,6 +90,8 @@ def open_catalogue(
         store: Where directions are kept.
         progress: Listener.
         chosen: Neurons that must exist; looked up before anything is computed.
+        budget: Bytes for the coefficients, if a pass over the images is needed.
+        workers: Processes that read images ahead in that pass.
 
     Raises:
         ConfigError: If a layer or one of `chosen` does not exist; the message names the range.
@@ -101,7 +106,9 @@ def open_catalogue(
                 f"{clip.name} has no neuron {neuron}; layer {neuron.layer} has the neurons "
                 f"{neuron.layer}:0 to {neuron.layer}:{width - 1}"
             )
-    directions = neuron_directions(config.lens, clip, store, progress)
+    directions = neuron_directions(
+        config.lens, clip, store, progress, budget=budget, workers=workers
+    )
     return Catalogue(config, clip, load_image_set(config.lens.images), directions)
 
 

@@ -1,9 +1,10 @@
-"""`accelerate launch`: several real processes leave the bytes of one."""
+"""Several real processes, and a killed one that is started again, leave the bytes of one."""
 
 import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,3 +43,40 @@ def test_verbs_that_cannot_share_say_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = CliRunner().invoke(main, ["words", "--pair", "dog:deer"])
     assert result.exit_code == 2 and "does not share its work" in result.output
+
+
+@pytest.mark.integration
+def test_killed_pass_goes_on_to_the_same_bytes(tmp_path):
+    command = ("neurons", "compute", "--layers", "3,4", "--lens-images", "sandbox:600", "--json")
+    whole = run(tmp_path / "whole", *command)
+    assert whole.returncode == 0, whole.stderr
+    environment = {**os.environ, "ADVGEN_CACHE": str(tmp_path / "cut"), "OMP_NUM_THREADS": "1"}
+    on_disk = (*command, "--memory-mib", "0")
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "advgen", *on_disk],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        done = wait_for_batch(tmp_path / "cut")
+    finally:
+        victim.kill()
+        victim.wait()
+    assert 1 <= sum(done.read_bytes()) <= 6
+    again = run(tmp_path / "cut", *on_disk)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["layers"] == json.loads(whole.stdout)["layers"]
+    for path in (tmp_path / "whole" / "directions").glob("*.safetensors"):
+        assert (tmp_path / "cut" / "directions" / path.name).read_bytes() == path.read_bytes()
+    assert not list((tmp_path / "cut").glob("scratch/*"))
+
+
+def wait_for_batch(cache):
+    """The file of finished batches, as soon as one is in it."""
+    for _ in range(6000):
+        for done in cache.glob("scratch/*/done"):
+            if any(done.read_bytes()):
+                return done
+        time.sleep(0.01)
+    raise AssertionError("no batch was finished within a minute")

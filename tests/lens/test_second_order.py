@@ -7,6 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from advgen.lens import SecondOrderLens
+from advgen.models import OpenClipModel
+
+SIGLIP = "vit_base_patch16_siglip_224"
 
 
 def relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
@@ -179,8 +182,6 @@ def test_order_of_layers_and_batch_of_one_do_not_matter(clip, pixels):
 
 @pytest.mark.parametrize("size", [(24, 16), (16, 32)])
 def test_images_need_not_be_square(make_model, forward, blocks_of, pool_change, size):
-    from advgen.models import OpenClipModel
-
     clip = OpenClipModel(make_model(image_size=size))
     pixels = torch.randn(2, 3, *size, dtype=torch.float64)
     states = forward(clip.model, pixels)
@@ -190,14 +191,16 @@ def test_images_need_not_be_square(make_model, forward, blocks_of, pool_change, 
     assert relative_error(effects[1, 3], expected) <= 1e-10
 
 
-def test_half_precision_tower_sums_in_float32(make_model, pixels):
-    from advgen.models import OpenClipModel
-
-    expected = SecondOrderLens(OpenClipModel(make_model()), [1]).effects(pixels, 1)
-    half = OpenClipModel(make_model(dtype=torch.bfloat16))
-    effects = SecondOrderLens(half, [1]).effects(pixels, 1)
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.bfloat16, 0.1), (torch.float16, 0.02), (torch.float32, 1e-4)]
+)
+@pytest.mark.parametrize("kind", [{}, {"timm_model_name": SIGLIP, "timm_pool": "map"}])
+def test_towers_of_any_precision_sum_in_float32(make_model, pixels, kind, dtype, error):
+    expected = SecondOrderLens(OpenClipModel(make_model(**kind)), [1]).effects(pixels, 1)
+    tower = OpenClipModel(make_model(dtype=dtype, **kind))
+    effects = SecondOrderLens(tower, [1]).effects(pixels, 1)
     assert effects.dtype == torch.float32
-    assert relative_error(effects.double(), expected) < 0.1
+    assert relative_error(effects.double(), expected) < error
 
 
 def test_capture_leaves_the_model_as_it_was(clip, pixels):
