@@ -15,10 +15,10 @@ from advgen.config import AttackConfig
 from advgen.generation import DrawRequest
 from advgen.generation.describe import choose_descriptions
 from advgen.generation.layout import Cell
-from advgen.generation.seeds import derive_seed
 from advgen.mining import Evidence
 from advgen.models import ClipModel
 from advgen.scoring import Rate, score_pair
+from advgen.seeds import derive_seed
 from advgen.store import ArtifactStore, default_store_root
 
 

@@ -15,6 +15,7 @@ ROOMS = [
     "registry",
     "store",
     "processes",
+    "seeds",
     "prompts",
     "imagesets",
     "chat",

@@ -11,9 +11,9 @@ from advgen.config import AttackConfig
 from advgen.generation.describe import choose_descriptions
 from advgen.generation.layout import Cell
 from advgen.generation.protocols import Describer
-from advgen.generation.seeds import derive_seed
 from advgen.mining import TargetFilter
 from advgen.records import ClassPair, Description, WordList, to_json
+from advgen.seeds import derive_seed
 
 
 def write_sentences(

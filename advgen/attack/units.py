@@ -23,11 +23,11 @@ from advgen.config import AttackConfig
 from advgen.errors import GenerationError
 from advgen.generation.layout import Cell, RunLayout, decode_png, encode_png
 from advgen.generation.protocols import Drawn, DrawRequest, Synthesizer
-from advgen.generation.seeds import derive_seed
 from advgen.models import ClipModel
 from advgen.records import Description, Sample, to_json
 from advgen.scoring import PairScores, score_pair
 from advgen.scoring.judges import Judge
+from advgen.seeds import derive_seed
 from advgen.store import sha256_file, write_atomic
 
 BLACK_LEVEL = 4

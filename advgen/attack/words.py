@@ -13,7 +13,6 @@ from advgen.attack.progress import Progress
 from advgen.config import AttackConfig
 from advgen.errors import ConfigError
 from advgen.generation.layout import Cell
-from advgen.generation.seeds import derive_seed
 from advgen.mining import Evidence, TargetFilter, keep_words
 from advgen.models import ClipModel
 from advgen.records import (
@@ -25,6 +24,7 @@ from advgen.records import (
     WordList,
 )
 from advgen.scoring import class_embeddings
+from advgen.seeds import derive_seed
 from advgen.store import ArtifactStore
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from advgen.attack.progress import Progress
+from advgen.config import Treatment
 from advgen.errors import ConfigError
 from advgen.experiments.settings import ExperimentConfig
 from advgen.imagesets import class_labels, load_image_set
@@ -84,7 +85,7 @@ class Subject:
         return self.directions_of(self.layers)
 
     def directions_of(
-        self, layers: Sequence[int], *, treatment: str | None = None
+        self, layers: Sequence[int], *, treatment: Treatment | None = None
     ) -> dict[int, NeuronDirections]:
         """Directions of some layers, with another treatment if one is given."""
         images = self.summarised.images
@@ -95,7 +96,7 @@ class Subject:
             self.clip,
             self.summarised,
             layers=layers,
-            treatment=chosen,  # type: ignore[arg-type]  # checked by the lens
+            treatment=chosen,
             top_images=min(self.config.top_images, len(images)),
             processes=current_processes(),
             note=self.progress.note,
@@ -103,11 +104,11 @@ class Subject:
         )
 
     def lens(
-        self, layers: Sequence[int] | None = None, *, treatment: str | None = None
+        self, layers: Sequence[int] | None = None, *, treatment: Treatment | None = None
     ) -> SecondOrderLens:
         """The lens for some layers; for `layers` by default."""
         chosen = self.config.treatment if treatment is None else treatment
-        return SecondOrderLens(self.clip, layers or self.layers, treatment=chosen)  # type: ignore[arg-type]
+        return SecondOrderLens(self.clip, layers or self.layers, treatment=chosen)
 
     def collect(self, lens: SecondOrderLens) -> Collection:
         """Coefficients of the evaluated images; call `discard` on the result when done."""

@@ -9,8 +9,8 @@ from advgen.config import DescribeConfig
 from advgen.errors import GenerationError
 from advgen.generation.protocols import Describer, DescribeRequest
 from advgen.generation.replies import check_reply
-from advgen.generation.seeds import derive_seed
 from advgen.records import ClassPair, Description
+from advgen.seeds import derive_seed
 
 
 def choose_descriptions(

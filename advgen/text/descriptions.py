@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from advgen.chat.lists import DroppedLine, parse_list
 from advgen.chat.prompt import ChatPrompt
 from advgen.chat.protocol import ChatModel, Reply
 from advgen.errors import ConfigError, GenerationError
+from advgen.seeds import derive_seed
 
 PROMPT = "class_descriptions.toml"
 MAX_WORDS = 20
@@ -213,8 +213,7 @@ def text_key(text: str) -> str:
 
 def round_seed(seed: int, class_name: str, number: int) -> int:
     """Seed of one round of asking, in [0, 2^63): it depends on nothing but these three."""
-    text = f"{seed}\x1f{class_name}\x1f{number}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return derive_seed(seed, class_name, number)
 
 
 def _with_reply(done: ClassDescriptions, reply: Reply, wanted: int) -> ClassDescriptions:

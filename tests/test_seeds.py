@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advgen.generation.seeds import derive_seed
+from advgen.seeds import derive_seed
 
 
 def test_a_seed_is_the_same_in_every_process_and_version() -> None:
