@@ -20,7 +20,7 @@ attack: setup
 	$(BIN)/advgen attack --pair "$(PAIR)"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
