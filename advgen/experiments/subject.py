@@ -144,6 +144,8 @@ class Subject:
         for batch in source:
             if batch.indices:
                 yield batch.pixels, torch.tensor(batch.indices)
+            for item in batch.skipped:
+                self.progress.note(f"skipped an unreadable image: {item.name} ({item.reason})")
             self.progress.advance(len(batch.indices) + len(batch.skipped))
 
 
