@@ -25,10 +25,11 @@ from advgen.lens import (
     collect_images,
     directions_cached,
 )
-from advgen.lens.cache import SCRATCH, preprocess_fingerprint
+from advgen.lens.cache import preprocess_fingerprint
+from advgen.lens.scratch import scratch_folder
 from advgen.models import DEFAULT_TEMPLATES, ClipModel, encode_classes, load_clip
 from advgen.processes import current_processes
-from advgen.store import ArtifactStore, canonical_json, text_sha256
+from advgen.store import ArtifactStore
 
 BUDGET = Budget(memory=1 << 30)
 
@@ -120,7 +121,7 @@ class Subject:
             "images": images.fingerprint,
             "layers": list(lens.layers),
         }
-        folder = self.store.root / SCRATCH / text_sha256(canonical_json(fields))[:16]
+        folder = scratch_folder(self.store.root, fields)
         collection = collect_images(
             lens, self.evaluated, folder, fields, budget=BUDGET, advance=self.progress.advance
         )

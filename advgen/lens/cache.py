@@ -12,6 +12,7 @@ from advgen.imagesets.batches import PixelBatches, Skipped
 from advgen.lens.basis import Treatment
 from advgen.lens.collection import DEFAULT_BUDGET, Budget, collect_images, fits_disk, pass_bytes
 from advgen.lens.directions import NeuronDirections, principal_directions
+from advgen.lens.scratch import scratch_folder
 from advgen.lens.second_order import Scale, SecondOrderLens
 from advgen.lens.two_pass import two_pass_directions
 from advgen.models.protocol import ClipModel
@@ -19,7 +20,6 @@ from advgen.processes import OneProcess, Processes
 from advgen.store import ArtifactStore
 
 KIND = "directions"
-SCRATCH = "scratch"
 RECIPE = 1
 """Raised whenever the same inputs would give other directions."""
 
@@ -116,10 +116,9 @@ class _Job:
     def run(self, store: ArtifactStore, fields: dict[str, Any]):
         """The layers that fall to this process: (layer, directions, skipped images)."""
         lens, budget = self._lens, self._budget
-        fields = {key: value for key, value in fields.items() if key not in ("treatment",)}
+        fields = {key: value for key, value in fields.items() if key != "treatment"}
         fields["layers"] = list(lens.layers)
-        name = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()[:16]
-        folder = store.root / SCRATCH / name
+        folder = scratch_folder(store.root, fields)
         images = len(self._source.images)
         small = pass_bytes(lens, images, budget.dtype) <= budget.memory
         if not small and not fits_disk(lens, images, folder, budget):

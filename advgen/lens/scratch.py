@@ -20,9 +20,15 @@ from torch import Tensor
 from advgen.errors import StoreError
 from advgen.imagesets.batches import PixelBatch, Skipped
 from advgen.lens.coefficients import Coefficients, CoefficientTable, kept_format
-from advgen.store import canonical_json, write_atomic
+from advgen.store import canonical_json, text_sha256, write_atomic
 
+SCRATCH = "scratch"
 _REPRESENTATION, _VALID, _DONE = "representation", "valid", "done"
+
+
+def scratch_folder(root: Path, fields: Mapping[str, Any]) -> Path:
+    """Where below an artifact store's root the job with these fields keeps its files."""
+    return root / SCRATCH / text_sha256(canonical_json(fields))[:16]
 
 
 class Scratch:
