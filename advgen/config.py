@@ -17,7 +17,9 @@ from advgen.records import ClassPair
 from advgen.toml import TomlError, read_toml
 
 Treatment = Literal["paper", "centered"]
-METHODS = ("second-order", "random", "similar-words", "random-words")
+Choice = Literal["magnitude", "signed", "variance"]
+WordScore = Literal["codes", "activation", "projection"]
+METHODS = ("second-order", "random", "indirect", "similar-words", "random-words")
 TREATMENTS: tuple[Treatment, ...] = ("paper", "centered")
 ATOMS = ("unit", "centered-unit", "authors")
 
@@ -105,15 +107,38 @@ class MiningConfig:
     Attributes:
         neurons: Neurons that speak most for the pair.
         words: Spurious words that are kept.
+        choice: By what neurons are chosen: `magnitude` of <v, r_n> (the paper's), `signed` <v, r_n>
+            or `variance`, the magnitude times the share of the effect's variance on r_n.
+        score: Of a word: `codes` (Eq. 6), `activation` (Eq. 6 with each neuron weighted by the size
+            of its effects on images of the true class) or `projection` of the word's embedding
+            through the chosen directions.
+        activation_images: Labelled image set for `activation`; images of the true class are used.
+        indirect_images: Images that the directions of `indirect` are taken over: the first ones of
+            the lens's image set.
+        similarity: Sentence encoder that finds words like the target class: `letters`,
+            `sentence:MODEL` (a sentence-transformers model) or `none`.
+        max_similarity: Cosine to the target class from which on a word is dropped.
         block: File with further words to drop, `class: word, word` per line; empty for none.
     """
 
     neurons: int = 100
     words: int = 25
+    choice: Choice = "magnitude"
+    score: WordScore = "codes"
+    activation_images: str = ""
+    indirect_images: int = 100
+    similarity: str = "letters"
+    max_similarity: float = 0.6
     block: str = ""
 
     def __post_init__(self) -> None:
         """Check the values."""
+        _require(
+            self.score != "activation" or bool(self.activation_images),
+            "mining.score 'activation' needs mining.activation_images, a labelled image set",
+        )
+        _require(self.indirect_images >= 2, "mining.indirect_images must be at least 2")
+        _require(0 < self.max_similarity <= 1, "mining.max_similarity must be above 0, at most 1")
         _require(self.neurons >= 1, "mining.neurons must be at least 1")
         _require(self.words >= 1, "mining.words must be at least 1")
 
@@ -126,13 +151,18 @@ class DescribeConfig:
         describer: Registered describer.
         candidates: Sentences asked for; some of them are drawn.
         descriptions: Sentences that are drawn per pair, method and repeat.
-        max_attempts: Rounds of asking before giving up.
+        max_attempts: Times of asking before giving up.
+        rounds: Rounds that the sentences are spread over; after the first one the words that fooled
+            the model are asked for again (a closed loop, not in the paper).
+        options: Passed to the describer as keyword arguments.
     """
 
     describer: str = "template"
     candidates: int = 50
     descriptions: int = 10
     max_attempts: int = 5
+    rounds: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -142,6 +172,10 @@ class DescribeConfig:
             "describe.candidates must not be fewer than describe.descriptions",
         )
         _require(self.max_attempts >= 1, "describe.max_attempts must be at least 1")
+        _require(
+            1 <= self.rounds <= self.descriptions,
+            "describe.rounds must be at least 1 and not more than describe.descriptions",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,18 +185,21 @@ class DrawConfig:
     Attributes:
         synthesizer: Registered synthesizer.
         size: Side of the images in pixels.
+        batch_size: Images that are drawn together.
         max_redraws: Draws that may be rejected (flagged, black) per image before giving up.
         options: Passed to the synthesizer as keyword arguments.
     """
 
     synthesizer: str = "sandbox"
     size: int = 128
+    batch_size: int = 1
     max_redraws: int = 4
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values."""
         _require(self.size >= 16, "draw.size must be at least 16 pixels")
+        _require(self.batch_size >= 1, "draw.batch_size must be at least 1")
         _require(self.max_redraws >= 0, "draw.max_redraws must not be negative")
 
 
@@ -319,7 +356,9 @@ def _choice(known: tuple[str, ...], value: Any, name: str) -> Any:
 
 
 def _typed(kind: type, value: Any, name: str) -> Any:
-    """The value, if it is of exactly that type (True is no number)."""
+    """The value, if it is of exactly that type (True is no number; 1 will do for 1.0)."""
+    if kind is float and type(value) is int:
+        return float(value)
     if type(value) is not kind:
         raise ConfigError(f"{name} must be of type {kind.__name__}, got {value!r}")
     return value

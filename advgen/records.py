@@ -80,11 +80,15 @@ class MinedWord:
 
 @dataclass(frozen=True, slots=True)
 class DroppedWord:
-    """A word that scored high enough but was not used, and why."""
+    """A word that scored high enough but was not used, and why.
+
+    `similarity` is its cosine to the target class where that was the reason.
+    """
 
     word: str
     score: float
     reason: str
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +121,17 @@ class Description:
 class Verdict:
     """What a judge says of an image: is the true class there, and is the target class absent?
 
-    Probabilities are in [0, 1]; an exact judge gives 0 or 1.
+    Probabilities are in [0, 1]; an exact judge gives 0 or 1. None: nobody looked.
     """
 
     judge: str
-    true_present: float
-    target_absent: float
+    true_present: float | None
+    target_absent: float | None
 
     @property
     def verified(self) -> bool:
         """True when both questions are answered yes with more than even odds."""
-        return self.true_present > 0.5 and self.target_absent > 0.5
+        return (self.true_present or 0.0) > 0.5 and (self.target_absent or 0.0) > 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,8 @@ class Sample:
     prob_target: float
     fooled: bool
     judge: str
-    p_true_present: float
-    p_target_absent: float
+    p_true_present: float | None
+    p_target_absent: float | None
     verified: bool
     seed: int
     sha256: str

@@ -126,12 +126,42 @@ REGISTRY = Registry(
         "method": {
             "second-order": "advgen.mining.methods:second_order",
             "random": "advgen.mining.methods:random_neurons",
+            "indirect": "advgen.mining.methods:indirect",
             "similar-words": "advgen.mining.methods:similar_words",
             "random-words": "advgen.mining.methods:random_words",
         },
-        "describer": {"template": "advgen.generation.describers.template:TemplateDescriber"},
-        "synthesizer": {"sandbox": "advgen.sandbox.synthesizer:SandboxSynthesizer"},
-        "judge": {"sandbox": "advgen.sandbox.judge:SandboxJudge"},
+        "sentence encoder": {
+            "letters": "advgen.mining.encoders:LetterEncoder",
+            "sentence": Entry("advgen.mining.encoders:SentenceEncoder", extra="real"),
+        },
+        "describer": {
+            "template": "advgen.generation.describers.template:TemplateDescriber",
+            "llama": Entry("advgen.generation.describers.chat:llama_describer", extra="real"),
+            "openai": Entry("advgen.generation.describers.chat:openai_describer", extra="real"),
+        },
+        "describer needs": {
+            "template": "advgen.catalogue:needs_nothing",
+            "llama": "advgen.generation.needs:llama_needs",
+            "openai": "advgen.catalogue:needs_nothing",
+        },
+        "synthesizer": {
+            "sandbox": "advgen.sandbox.synthesizer:SandboxSynthesizer",
+            "deepfloyd": Entry(
+                "advgen.generation.synthesizers.deepfloyd:DeepFloydSynthesizer", extra="real"
+            ),
+            "diffusers": Entry(
+                "advgen.generation.synthesizers.any_pipeline:DiffusersSynthesizer", extra="real"
+            ),
+        },
+        "synthesizer needs": {
+            "sandbox": "advgen.catalogue:needs_nothing",
+            "deepfloyd": "advgen.generation.needs:deepfloyd_needs",
+            "diffusers": "advgen.generation.needs:diffusers_needs",
+        },
+        "judge": {
+            "sandbox": "advgen.sandbox.judge:SandboxJudge",
+            "none": "advgen.scoring.judges:NoJudge",
+        },
         "chat model": {
             "openai": Entry("advgen.chat.openai_chat:open_openai", extra="real"),
             "llama": Entry("advgen.chat.llama_chat:open_llama", extra="real"),

@@ -9,7 +9,7 @@ import torch
 from advgen import registry
 from advgen.attack import Silent
 from advgen.attack.evidence import gather_evidence, target_filter
-from advgen.attack.run import open_model
+from advgen.attack.opening import open_model
 from advgen.attack.words import mine_words, pair_classes
 from advgen.config import AttackConfig
 from advgen.generation import DrawRequest
@@ -37,18 +37,13 @@ class Bench:
 
     def evidence_for(self, config: AttackConfig) -> Evidence:
         """The evidence as another config would gather it (layers, words per neuron, neurons)."""
-        keep = [
-            position
-            for position, neuron in enumerate(self.evidence.neurons)
-            if neuron.layer in config.lens.layers
-        ]
         return replace(
-            self.evidence,
-            neurons=[self.evidence.neurons[position] for position in keep],
-            directions=self.evidence.directions[keep],
+            self.evidence.of_layers(config.lens.layers),
             nonzeros=config.text.nonzeros,
             atoms=config.text.atoms,
             count=config.mining.neurons,
+            choice=config.mining.choice,
+            score=config.mining.score,
         )
 
     def trial(self, config: AttackConfig, cell: Cell) -> Rate:

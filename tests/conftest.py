@@ -73,7 +73,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def make_sample() -> Callable[..., Sample]:
     """Makes a row of `records.parquet` from the columns that matter to a test."""
-    blank = {"str": "", "int": 0, "float": 0.0, "bool": False, "tuple[str, ...]": ()}
+    blank = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
+    blank["tuple[str, ...]"] = ()
     empty = {field.name: blank[str(field.type)] for field in dataclasses.fields(Sample)}
 
     def make(**columns: object) -> Sample:

@@ -9,7 +9,8 @@ from advgen.errors import DataError
 from advgen.plots import TARGET_COLOR
 from advgen.records import Sample
 
-BLANK = {"str": "", "int": 0, "float": 0.0, "bool": False, "tuple[str, ...]": ()}
+BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
+BLANK["tuple[str, ...]"] = ()
 EMPTY = {field.name: BLANK[str(field.type)] for field in dataclasses.fields(Sample)}
 
 

@@ -18,7 +18,8 @@ from advgen.report import ReportData, render_report, word_groups
 from advgen.report_tables import margin_panels, nice_end, result_groups
 from advgen.scoring import success_rate, wilson_interval
 
-BLANK = {"str": "", "int": 0, "float": 0.0, "bool": False, "tuple[str, ...]": ()}
+BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
+BLANK["tuple[str, ...]"] = ()
 EMPTY = {field.name: BLANK[str(field.type)] for field in dataclasses.fields(Sample)}
 METHODS = ("second-order", "random")
 VOID = {"meta", "img", "input", "br", "link", "hr"}

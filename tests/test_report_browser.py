@@ -27,7 +27,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-BLANK = {"str": "", "int": 0, "float": 0.0, "bool": False, "tuple[str, ...]": ()}
+BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
+BLANK["tuple[str, ...]"] = ()
 EMPTY = {field.name: BLANK[str(field.type)] for field in dataclasses.fields(Sample)}
 CONTRAST = """
 () => {

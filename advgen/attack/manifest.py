@@ -19,7 +19,19 @@ from advgen.scoring.judges import Judge
 from advgen.store import write_atomic
 from advgen.text import load_pool
 
-_PACKAGES = ("advgen", "torch", "open_clip_torch", "numpy", "scikit-learn", "pillow", "resvg-py")
+_PACKAGES = (
+    "advgen",
+    "torch",
+    "open_clip_torch",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+    "resvg-py",
+    "transformers",
+    "diffusers",
+    "sentence-transformers",
+    "openai",
+)
 _IDENTITY = ("attacked_model", "lens_images", "text_pool", "describer", "synthesizer", "judge")
 
 

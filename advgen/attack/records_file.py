@@ -18,6 +18,7 @@ _TYPES: dict[str, pa.DataType] = {
     "str": pa.string(),
     "int": pa.int64(),
     "float": pa.float64(),
+    "float | None": pa.float64(),
     "bool": pa.bool_(),
     "tuple[str, ...]": pa.list_(pa.string()),
 }

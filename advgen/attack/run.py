@@ -1,37 +1,36 @@
-"""The attack, end to end and resumable: words, sentences, images, scores, records, report.
+"""The attack, end to end and resumable: words, sentences, images, scores, records.
 
 The same call on the same directory continues exactly where it stopped. What a run is made of is
-decided by its config; a directory that holds another config is refused.
+decided by its config; a directory that holds another config is refused. Several processes may run
+the same call on the same directory (`accelerate launch`): the first one mines and writes, all of
+them draw.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from advgen import registry
-from advgen.attack.evidence import target_filter
+from advgen.attack.classes import check_classes
+from advgen.attack.drawing import Artist, Unit
 from advgen.attack.manifest import keep_manifest, make_manifest
+from advgen.attack.opening import Cast, open_cast, open_model, open_run
 from advgen.attack.progress import Progress
 from advgen.attack.records_file import write_records
 from advgen.attack.results import CellResult, results_of
-from advgen.attack.sentences import plan_units, write_sentences
-from advgen.attack.units import Studio, Unit
-from advgen.attack.words import mine_cells, pair_classes, word_lists_from_json
-from advgen.config import AttackConfig, attack_toml, differing_keys, read_attack_toml
-from advgen.errors import ConfigError, RunError, StoreError
-from advgen.generation import Describer, Synthesizer
-from advgen.generation.layout import RunLayout
-from advgen.models import ClipModel, load_clip
-from advgen.records import Sample, WordList, to_json
-from advgen.scoring.judges import Judge
-from advgen.store import ArtifactStore, is_leftover, write_atomic
+from advgen.attack.sentences import plan_units
+from advgen.attack.units import Finished, Studio
+from advgen.attack.walk import Walk
+from advgen.attack.words import mine_cells, pair_classes
+from advgen.config import AttackConfig
+from advgen.errors import GenerationError
+from advgen.generation.layout import Cell, RunLayout
+from advgen.processes import current_processes
+from advgen.records import Sample, WordList
+from advgen.store import ArtifactStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +61,29 @@ def run_attack(
         AdvgenError: For any other fault a user can fix.
     """
     check_classes(config)
-    layout = open_run(config, root)
+    processes = current_processes()
+    if processes.rank == 0:
+        open_run(config, root)
+    processes.wait()
+    layout = RunLayout(root)
     progress.stage(f"loading {config.model.name}")
-    clip = open_model(config)
-    describer: Describer = registry.resolve("describer", config.describe.describer)()
-    synthesizer: Synthesizer = registry.resolve("synthesizer", config.draw.synthesizer)(
-        **config.draw.options
-    )
-    judge: Judge = registry.resolve("judge", config.judge)()
-    manifest = make_manifest(config, clip, describer, synthesizer, judge)
-    keep_manifest(layout, manifest)
-    words = _words(config, layout, clip, store, progress)
-    units = _units(config, layout, words, describer, progress)
-    studio = Studio(
-        config=config,
-        layout=layout,
-        clip=clip,
-        classes=pair_classes(config, clip),
-        synthesizer=synthesizer,
-        describer=f"{describer.name}@{describer.revision}",
-        judge=judge,
-    )
-    samples = _samples(studio, units, progress)
-    progress.stage("writing the records")
-    write_records(samples, layout.records)
+    cast = open_cast(config)
+    manifest = make_manifest(config, cast.clip, cast.describer, cast.synthesizer, cast.judge)
+    if processes.rank == 0:
+        keep_manifest(layout, manifest)
+    walk = Walk(config, layout, cast, open_studio(config, layout, cast), store, processes, progress)
+    words = walk.words()
+    done: dict[Unit, Finished] = {}
+    for round in range(config.describe.rounds):
+        sentences = walk.sentences(round, words, done)
+        done.update(walk.images(round, plan_units(config, sentences)))
+    cast.synthesizer.close()
+    tell_given_up(done, progress)
+    samples = in_report_order(done)
+    if processes.rank == 0:
+        progress.stage("writing the records")
+        write_records(samples, layout.records)
+    processes.wait()
     return Outcome(layout, manifest, words, samples, results_of(samples))
 
 
@@ -100,100 +98,50 @@ def mine(config: AttackConfig, store: ArtifactStore, progress: Progress) -> list
     return mine_cells(config, open_model(config), store, progress)
 
 
-def open_model(config: AttackConfig) -> ClipModel:
-    """The attacked model on its device (`auto`: cuda where there is one)."""
-    device = config.model.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_clip(config.model.name, device=device)
+def open_studio(config: AttackConfig, layout: RunLayout, cast: Cast) -> Studio:
+    """Who draws and scores the units of a run."""
+    return Studio(
+        artist=Artist(config, layout, cast.synthesizer),
+        clip=cast.clip,
+        classes=pair_classes(config, cast.clip),
+        describer=f"{cast.describer.name}@{cast.describer.revision}",
+        judge=cast.judge,
+    )
 
 
-def open_run(config: AttackConfig, root: Path) -> RunLayout:
-    """Make the run directory, or check that the one there belongs to the same config.
-
-    Raises:
-        RunError: If it holds another run, something else, or cannot be written.
-    """
-    layout = RunLayout(root)
-    if layout.config.is_file():
-        different = differing_keys(read_attack_toml(layout.config), config)
-        if different:
-            raise RunError(
-                f"{root} holds a run with other settings ({', '.join(different)}); "
-                "use another --out, or repeat the original command to continue it"
-            )
-        for path in filter(is_leftover, root.rglob(".*")):
-            path.unlink()
-        return layout
-    try:
-        if root.exists() and (not root.is_dir() or any(not is_leftover(p) for p in root.iterdir())):
-            raise RunError(f"{root} exists and is not a run directory; use another --out")
-        write_atomic(layout.config, attack_toml(config))
-    except (OSError, StoreError) as error:
-        raise RunError(f"cannot write the run directory {root} ({error})") from error
-    return layout
-
-
-def check_classes(config: AttackConfig) -> None:
-    """Refuse classes that the synthesizer's world does not have.
+def in_report_order(done: Mapping[Unit, Finished]) -> list[Sample]:
+    """The rows of all units, cell by cell in order of first appearance, then by sentence.
 
     Raises:
-        ConfigError: If one is unknown; the message names the nearest known ones.
+        GenerationError: If a cell has no image that could be used.
     """
-    world = config.draw.synthesizer
-    if world not in registry.names("synonyms"):
-        return
-    known = registry.resolve("synonyms", world)()
-    for name in dict.fromkeys(
-        name for pair in config.pairs for name in (pair.true_class, pair.target_class)
-    ):
-        if name not in known:
-            raise ConfigError(
-                f"the {world} world has no class '{name}'; {_nearest(name, known)}"
-                f"`advgen {world} classes` lists all of them"
+    cells: dict[Cell, list[tuple[int, list[Sample]]]] = {}
+    reasons: dict[Cell, set[str]] = {}
+    for unit, finished in done.items():
+        cells.setdefault(unit.cell, []).append((unit.number, finished.rows))
+        reasons.setdefault(unit.cell, set()).update(finished.reasons)
+    for cell, parts in cells.items():
+        if not any(rows for _, rows in parts):
+            raise GenerationError(
+                f"{cell.pair} ({cell.method}): not one usable image "
+                f"({', '.join(sorted(reasons[cell]))}); choose another synthesizer or other words"
             )
+    return [
+        row
+        for parts in cells.values()
+        for _, rows in sorted(parts, key=lambda part: part[0])
+        for row in rows
+    ]
 
 
-def _nearest(name: str, known: Mapping[str, tuple[str, ...]]) -> str:
-    named = [concept for concept, synonyms in known.items() if name in synonyms]
-    close = named or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}? " if close else ""
-
-
-def _words(
-    config: AttackConfig,
-    layout: RunLayout,
-    clip: ClipModel,
-    store: ArtifactStore,
-    progress: Progress,
-) -> list[WordList]:
-    if not layout.words.is_file():
-        lists = mine_cells(config, clip, store, progress)
-        write_atomic(layout.words, json.dumps(to_json(lists), indent=1) + "\n")
-    return word_lists_from_json(layout.words.read_text(encoding="utf-8"))
-
-
-def _units(
-    config: AttackConfig,
-    layout: RunLayout,
-    words: list[WordList],
-    describer: Describer,
-    progress: Progress,
-) -> list[Unit]:
-    if not layout.descriptions.is_file():
-        text = write_sentences(config, words, describer, target_filter(config), progress)
-        write_atomic(layout.descriptions, text)
-    return plan_units(config, layout.descriptions.read_text(encoding="utf-8"))
-
-
-def _samples(studio: Studio, units: list[Unit], progress: Progress) -> list[Sample]:
-    before = [studio.finished(unit) for unit in units]
-    done = sum(len(rows) for rows in before if rows is not None)
-    progress.stage("drawing and scoring images", sum(unit.images for unit in units), done)
-    samples: list[Sample] = []
-    for unit, rows in zip(units, before, strict=True):
-        if rows is None:
-            rows = studio.complete(unit)
-            progress.advance(unit.images)
-        samples.extend(rows)
-    return samples
+def tell_given_up(done: Mapping[Unit, Finished], progress: Progress) -> None:
+    """Say which cells have fewer images than asked for, and why."""
+    lost: dict[Cell, int] = {}
+    reasons: dict[Cell, set[str]] = {}
+    for unit, finished in done.items():
+        if finished.given_up:
+            lost[unit.cell] = lost.get(unit.cell, 0) + finished.given_up
+            reasons.setdefault(unit.cell, set()).update(finished.reasons)
+    for cell, count in lost.items():
+        why = ", ".join(sorted(reasons[cell]))
+        progress.note(f"{cell.pair} ({cell.method}): {count} images given up ({why})")

@@ -62,7 +62,7 @@ def mine_words(
         config: How many to keep; its seed.
     """
     generator = torch.Generator().manual_seed(derive_seed(config.seed, "mine", cell.slug))
-    ranked = registry.resolve("method", cell.method)(evidence, contrast, generator)
+    ranked = registry.resolve("method", cell.method)(evidence, cell.pair, contrast, generator)
     kept, dropped = keep_words(ranked, cell.pair.target_class, words, config.mining.words)
     if not kept:
         raise ConfigError(f"{cell.pair}: the method {cell.method} found no word; use a larger pool")

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_THOUGHT_OPEN = re.compile(r"<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
-_ARRAY = re.compile(r'\[\s*(?=["{])')
-_BETWEEN = re.compile(r"[\s,]*")
-_FENCE = re.compile(r"^(```|~~~)\w*$")
-_BOLD = re.compile(r"\*\*|__")
-_MARK = re.compile(r"(?:[-*+–—]\s+|[•‣▪◦·●○]\s*|[(\[]?#?\d{1,3}(?:[.):\]]+(?!\d)|\s+[-–—]\s)\s*)+")
-_PAIRS = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "``")
-_REMARK = re.compile(
-    r"(#|sure\b|certainly\b|of course\b|absolutely\b|okay\b|ok,|here (are|is)\b|here's\b|below "
-    r"(are|is)\b|the following\b|let me know\b|i hope\b|hope this\b|feel free\b|please (let|note)\b"
-    r"|note( that|:)|these (descriptions|items)\b|would you like\b|do you want\b|\[?\.\.\.)",
-    re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"(i'm sorry|i am sorry|sorry,|i apologi[sz]e|i can't|i cannot|i can not|i won't|i'm unable|"
-    r"i am unable|i'm not able|i am not able|as an ai\b|unfortunately, i\b)",
-    re.IGNORECASE,
-)
+from advgen.chat.list_json import JsonParts, find_json
+from advgen.chat.list_marks import Line, clean_item, read_lines
+from advgen.chat.list_talk import is_refusal, is_talk
+
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ud800-\udfff]")
+_TURN = re.compile(r"<\|start_header_id\|>\w*<\|end_header_id\|>|<\|\w{1,30}\|>|</?s>")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
+_SYNTAX = "{}[]\"':, "
+_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +41,9 @@ class ListReply:
 def parse_list(text: str, *, cut: bool = False) -> ListReply:
     """Find the items of a reply that was asked for a list.
 
-    Where some lines carry a number, a bullet or quotes, the others are talk; where none does, every
-    line is an item unless it reads like talk.
+    JSON is read where it holds more of the text than marked lines do. Otherwise, where some lines
+    carry a number, a bullet or quotes, the others are talk; where none does, every line is an item
+    unless it reads like talk. Takes time in proportion to the length of the text.
 
     Args:
         text: The reply.
@@ -62,104 +53,97 @@ def parse_list(text: str, *, cut: bool = False) -> ListReply:
         Items without marks and quotes, with single spaces; nothing is dropped without a reason.
     """
     dropped: list[DroppedLine] = []
-    rest = _without_thinking(text, dropped)
-    start = _ARRAY.search(rest)
-    if start:
-        items, end = _json_items(rest, start.end(), dropped)
-        if items:
-            for line in _lines(rest[: start.start()] + "\n" + rest[end:]):
-                if line.strip("{}[]\"':, ") and not line.endswith(('":', "': ")):
-                    dropped.append(DroppedLine(line, "remark"))
+    rest = _without_thinking(_visible(text), dropped)
+    parts = find_json(rest)
+    if parts.texts or parts.dropped:
+        around = [line for piece in parts.outside for line in read_lines(piece)]
+        listed = sum(len(line.text) for line in around if line.marked and not line.note)
+        if sum(map(len, parts.texts)) >= listed:
+            items = _json_items(parts, around, dropped, cut)
             return ListReply(tuple(items), tuple(dropped))
-    items = _line_items(_lines(rest), dropped)
+    items = _line_items(read_lines(rest), dropped)
     if cut and items and not text.endswith("\n"):
         dropped.append(DroppedLine(items.pop(), "cut_off"))
     return ListReply(tuple(items), tuple(dropped))
 
 
+def _visible(text: str) -> str:
+    """The text without what no reader sees, no file can keep, or only marks the model's turn."""
+    return _TURN.sub("\n", _CONTROL.sub(" ", _UNSEEN.sub("", text)))
+
+
 def _without_thinking(text: str, dropped: list[DroppedLine]) -> str:
-    """The reply without what a reasoning model says to itself, closed or not."""
-    for pattern in (_THINKING, _THOUGHT_END, _THOUGHT_OPEN):
-        for found in pattern.finditer(text):
-            dropped.append(DroppedLine(_short(found[0]), "thinking"))
-        text = pattern.sub("", text)
-    return text
-
-
-def _lines(text: str) -> list[str]:
-    stripped = (line.strip() for line in text.splitlines())
-    return [line for line in stripped if line and not _FENCE.match(line)]
-
-
-def _json_items(text: str, at: int, dropped: list[DroppedLine]) -> tuple[list[str], int]:
-    """The strings of a JSON array that begins before `at`, whole or broken off, and its end."""
-    items: list[str] = []
-    decoder = json.JSONDecoder(strict=False)
-    while True:
-        gap = _BETWEEN.match(text, at)
-        at = gap.end() if gap else at
-        if text.startswith("]", at):
-            return items, at + 1
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            if items and at < len(text):
-                dropped.append(DroppedLine(_short(text[at:]), "cut_off"))
-            return items, len(text) if items else at
-        if isinstance(value, dict):
-            value = next((part for part in value.values() if isinstance(part, str)), None)
-        clean = " ".join(value.split()) if isinstance(value, str) else ""
-        if clean:
-            items.append(clean)
+    """The reply without what a reasoning model says to itself, opened and closed or not."""
+    kept: list[str] = []
+    thoughts: list[str] = []
+    at, thinking = 0, False
+    for tag in _THOUGHT.finditer(text):
+        piece, closing = text[at : tag.start()], bool(tag[1])
+        if thinking and not closing:
+            continue
+        if thinking:
+            thoughts.append(piece)
+        elif closing:
+            thoughts.append("\n".join([*kept, piece]))
+            kept.clear()
         else:
-            reason = "empty" if isinstance(value, str) else "not_text"
-            dropped.append(DroppedLine(_short(text[at:end]), reason))
-        at = end
+            kept.append(piece)
+        at, thinking = tag.end(), not closing
+    (thoughts if thinking else kept).append(text[at:])
+    dropped.extend(DroppedLine(_short(one), "thinking") for one in thoughts if one.strip())
+    return "\n".join(kept)
 
 
-def _line_items(lines: list[str], dropped: list[DroppedLine]) -> list[str]:
-    if lines and _REFUSAL.match(_plain(lines[0])) and not any(map(_is_marked, lines)):
-        dropped.extend(DroppedLine(line, "refusal") for line in lines)
-        return []
-    marked_only = sum(map(_is_marked, lines)) >= 2
+def _json_items(
+    parts: JsonParts, around: Sequence[Line], dropped: list[DroppedLine], cut: bool
+) -> list[str]:
     items: list[str] = []
-    for line in lines:
-        item, marked = clean_item(line), _is_marked(line)
-        if not item:
-            dropped.append(DroppedLine(line, "empty"))
-        elif _REFUSAL.match(_plain(item)):
-            dropped.append(DroppedLine(line, "refusal"))
-        elif (marked_only and not marked) or (not marked and _is_talk(line)):
-            dropped.append(DroppedLine(line, "remark"))
+    for text in map(_visible, parts.texts):
+        lines = read_lines(text)
+        if len(lines) > 2 or any(line.marked for line in lines[1:]):
+            items += _line_items(lines, dropped)
+        elif not (item := clean_item(" ".join(text.split()))):
+            dropped.append(DroppedLine(_short(text), "empty"))
+        elif is_refusal(item):
+            dropped.append(DroppedLine(_short(item), "refusal"))
         else:
             items.append(item)
+    dropped.extend(DroppedLine(_short(_visible(text)), reason) for text, reason in parts.dropped)
+    for line in around:
+        if line.raw.strip(_SYNTAX) and not line.raw.endswith(('":', "': ", "{", "[")):
+            broken = cut and line.raw.startswith(("{", "["))
+            dropped.append(DroppedLine(_short(line.raw), "cut_off" if broken else "remark"))
     return items
 
 
-def clean_item(line: str) -> str:
-    """A line without list marks, bold marks, quotes around it and a trailing comma."""
-    text = " ".join(_BOLD.sub("", line).split())
-    text = _MARK.sub("", text, count=1) if _MARK.match(text) else text
-    text = text.strip().rstrip(",;").rstrip()
-    while len(text) > 1 and text[0] + text[-1] in _PAIRS:
-        text = text[1:-1].strip()
-    return text
+def _line_items(lines: Sequence[Line], dropped: list[DroppedLine]) -> list[str]:
+    marked_only = sum(line.marked and not line.note for line in lines) >= 2
+    if lines and is_refusal(lines[0].raw) and not marked_only:
+        dropped.extend(DroppedLine(_short(line.raw), "refusal") for line in lines)
+        return []
+    items: list[str] = []
+    for line in lines:
+        reason = _reason(line, marked_only)
+        if reason is None:
+            items.append(line.text)
+        else:
+            dropped.append(DroppedLine(_short(line.raw), reason))
+    return items
 
 
-def _is_marked(line: str) -> bool:
-    text = _BOLD.sub("", line).strip()
-    bare = text.rstrip(",; ")
-    return bool(_MARK.match(text)) or (len(bare) > 1 and bare[0] + bare[-1] in _PAIRS)
-
-
-def _is_talk(line: str) -> bool:
-    return line.rstrip("*_ ").endswith(":") or bool(_REMARK.match(_plain(line)))
-
-
-def _plain(line: str) -> str:
-    return line.replace("\u2019", "'").lstrip("*_ ")
+def _reason(line: Line, marked_only: bool) -> str | None:
+    """Why a line is no item, or None."""
+    if line.note:
+        return line.note
+    if not line.text:
+        return "empty"
+    if is_refusal(line.text):
+        return "refusal"
+    if not line.marked and (marked_only or is_talk(line.raw)):
+        return "remark"
+    return None
 
 
 def _short(text: str) -> str:
-    clean = " ".join(text.split())
-    return clean if len(clean) <= 200 else clean[:197] + "..."
+    clean = " ".join(text[: 4 * _SHORT].split())
+    return clean if len(clean) <= _SHORT else clean[: _SHORT - 3] + "..."

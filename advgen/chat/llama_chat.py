@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import errors as hub
 from jinja2 import TemplateError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+)
 
 from advgen.chat.protocol import ChatOptions, Message, Reply
 from advgen.errors import ConfigError, GenerationError, ModelError
-from advgen.store import sha256_file
+from advgen.hub import folder_digest, hub_fault
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZATIONS = ("none", "int8", "int4")
 _END_OF_TURN = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>")
 _SEEDS = 1 << 63
+_MAIN = "main"
 _LOADING = (OSError, ValueError, ImportError, RuntimeError, SafetensorError)
 
 
@@ -31,11 +38,11 @@ class LlamaChat:
     the same seed on the same machine gives the same text.
 
     Args:
-        target: Hugging Face id or local folder.
-        options: `device` and `dtype` are used.
+        target: Hugging Face id, after which `@REVISION` may stand, or local folder.
+        options: `device`, `dtype` and `quantization` are used.
 
     Raises:
-        ConfigError: If `dtype` is not known.
+        ConfigError: If `dtype` or `quantization` is not known, or a GPU or package is missing.
         ModelError: If the model is not there, its licence is not accepted, it does not fit, or it
             has no chat template.
     """
@@ -43,21 +50,24 @@ class LlamaChat:
     def __init__(self, target: str, options: ChatOptions) -> None:
         if options.dtype not in DTYPES:
             raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}; got '{options.dtype}'")
+        quantization = _quantization(options)
         folder = Path(target).expanduser()
         _check_folder(target, folder)
-        source = str(folder) if folder.is_dir() else target
+        source, _, revision = target.partition("@")
+        if folder.is_dir():
+            source, revision = str(folder), ""
         with _faults_of(target):
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision or _MAIN)
             if not self._tokenizer.chat_template:
                 raise ModelError(
                     f"'{target}' has no chat template; use an instruction-tuned model, such as one "
                     "whose name ends in -Instruct"
                 )
-            self._model: Any = _load_whole(source, options)
+            self._model: Any = _load_whole(source, revision or _MAIN, options, quantization)
         self._model.eval()
         self.name = f"llama:{target}"
         commit = getattr(self._model.config, "_commit_hash", None)
-        self.revision = str(commit) if commit else folder_revision(folder)
+        self.revision = str(commit) if commit else folder_digest(folder)
         self._ends = _ends_of_turn(self._tokenizer, self._model)
 
     def complete(
@@ -66,9 +76,11 @@ class LlamaChat:
         *,
         max_tokens: int,
         temperature: float | None = None,
+        top_p: float | None = None,
         seed: int = 0,
+        schema: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """See `ChatModel.complete`.
+        """See `ChatModel.complete`; the schema is not forced.
 
         Raises:
             GenerationError: If the conversation is longer than what the model can read.
@@ -85,7 +97,7 @@ class LlamaChat:
                 output = self._model.generate(
                     input_ids=inputs["input_ids"],
                     attention_mask=inputs["attention_mask"],
-                    generation_config=self._generation(max_tokens, temperature),
+                    generation_config=self._generation(max_tokens, temperature, top_p),
                 )
             except torch.OutOfMemoryError as error:
                 raise ModelError(
@@ -105,6 +117,7 @@ class LlamaChat:
     def close(self) -> None:
         """Free the weights."""
         self._model = self._tokenizer = None
+        gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -127,7 +140,9 @@ class LlamaChat:
             return_dict=True,
         ).to(self._model.device)
 
-    def _generation(self, max_tokens: int, temperature: float | None) -> GenerationConfig:
+    def _generation(
+        self, max_tokens: int, temperature: float | None, top_p: float | None
+    ) -> GenerationConfig:
         """The model's own sampling settings, with ours on top."""
         config = GenerationConfig.from_dict(self._model.generation_config.to_dict())
         config.update(
@@ -140,6 +155,8 @@ class LlamaChat:
             config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
         elif temperature is not None:
             config.update(do_sample=True, temperature=temperature)
+        if top_p is not None and config.do_sample:
+            config.update(top_p=top_p)
         return config
 
 
@@ -157,14 +174,6 @@ def open_llama(target: str, options: ChatOptions) -> LlamaChat:
     return LlamaChat(target, options)
 
 
-def folder_revision(folder: Path) -> str:
-    """First 12 digits of the sha256 over names and contents of a folder's files."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
-    return digest.hexdigest()[:12]
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Within the block torch draws from `seed`; afterwards it goes on as if nothing had been."""
@@ -173,10 +182,39 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _load_whole(source: str, options: ChatOptions) -> Any:
+def _quantization(options: ChatOptions) -> BitsAndBytesConfig | None:
+    """How weights are kept in fewer bits; refused before anything is fetched."""
+    bits = options.quantization
+    if bits not in QUANTIZATIONS:
+        raise ConfigError(f"quantization must be one of {', '.join(QUANTIZATIONS)}; got '{bits}'")
+    if bits == "none":
+        return None
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(f"quantization '{bits}' needs a package: pip install bitsandbytes")
+    if options.device == "cpu" or not torch.cuda.is_available():
+        raise ConfigError(
+            f"quantization '{bits}' needs a CUDA GPU; use one, or quantization 'none' with a "
+            "smaller model"
+        )
+    if bits == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    compute = torch.bfloat16 if options.dtype == "auto" else getattr(torch, options.dtype)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
+    )
+
+
+def _load_whole(
+    source: str, revision: str, options: ChatOptions, quantization: BitsAndBytesConfig | None
+) -> Any:
     """The model; one whose checkpoint lacks weights would only babble, and is refused."""
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        source, dtype=options.dtype, device_map=options.device, output_loading_info=True
+        source,
+        revision=revision,
+        dtype=options.dtype,
+        device_map=options.device,
+        quantization_config=quantization,
+        output_loading_info=True,
     )
     model, found = loaded
     missing = sorted(found["missing_keys"])
@@ -193,7 +231,11 @@ def _check_folder(target: str, folder: Path) -> None:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelError(f"the folder {target} holds no model: it has no config.json")
-    elif target.startswith((".", "~", "/")) or target.count("/") > 1 or folder.is_absolute():
+    elif (
+        target.startswith((".", "~", "/"))
+        or target.partition("@")[0].count("/") > 1
+        or folder.is_absolute()
+    ):
         raise ModelError(f"there is no model folder {target}; correct the path")
 
 
@@ -216,32 +258,4 @@ def _faults_of(target: str) -> Iterator[None]:
     try:
         yield
     except _LOADING as error:
-        raise _fault(target, error) from error
-
-
-def _fault(target: str, error: Exception) -> ModelError:
-    causes = list(_chain(error))
-    page = f"https://huggingface.co/{target}"
-    if any(isinstance(cause, hub.GatedRepoError) for cause in causes):
-        return ModelError(
-            f"'{target}' is given only to those who accept its licence; accept it at {page}, "
-            "then run: hf auth login"
-        )
-    if any(isinstance(cause, hub.RepositoryNotFoundError) for cause in causes):
-        return ModelError(
-            f"there is no public model '{target}'; look at {page} (a private one needs: "
-            "hf auth login)"
-        )
-    if any(isinstance(cause, hub.LocalEntryNotFoundError) for cause in causes):
-        return ModelError(
-            f"'{target}' is not on this machine and the network does not reach {page}; "
-            "download it once, or give a local folder"
-        )
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return ModelError(f"cannot load '{target}': {lines[0]}")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+        raise hub_fault(target, error) from error

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 
+from advgen.chat.address import KEY_VARIABLE, OPENAI_URL, server_address
 from advgen.chat.protocol import ChatOptions, Finish, Message, Reply
 from advgen.errors import AdvgenError, ConfigError, GenerationError, ModelError
 
-OPENAI_URL = "https://api.openai.com/v1"
-KEY_VARIABLE, URL_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 _TARGET = re.compile(r"(?P<model>.+?)@(?P<url>https?://.+)")
 _NO_KEY = "none"
+_SHORTEST_KEY = 16
+_REFUSED_FORM = (400, 415, 422, 501)
 _SEEDS = 1 << 31
 _FILTERED = ("content_filter", "content_policy_violation")
 
@@ -37,7 +37,7 @@ class OpenaiChat:
     """
 
     def __init__(self, model: str, url: str, options: ChatOptions) -> None:
-        self._model, self._url = model, _checked_url(url)
+        self._model, self._url = model, server_address(url)
         self._key = os.environ.get(KEY_VARIABLE, "").strip()
         if not self._key and self._url == OPENAI_URL:
             raise ConfigError(f"OpenAI's server needs a key; set {KEY_VARIABLE}, or name a server")
@@ -45,6 +45,7 @@ class OpenaiChat:
         self.revision = ""
         self._options = options
         self._limit = "max_tokens"
+        self._takes_schemas = True
         self._client: Any = openai.OpenAI(
             api_key=self._key or _NO_KEY,
             base_url=self._url,
@@ -58,9 +59,14 @@ class OpenaiChat:
         *,
         max_tokens: int,
         temperature: float | None = None,
+        top_p: float | None = None,
         seed: int = 0,
+        schema: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """See `ChatModel.complete`; the seed is folded to 31 bits, which all servers take."""
+        """See `ChatModel.complete`; the seed is folded to 31 bits, which all servers take.
+
+        A server that refuses the schema is asked again without, and not with one from then on.
+        """
         request: dict[str, Any] = {
             "model": self._model,
             "messages": [{"role": turn.role, "content": turn.content} for turn in messages],
@@ -68,8 +74,10 @@ class OpenaiChat:
         }
         if temperature is not None:
             request["temperature"] = temperature
+        if top_p is not None:
+            request["top_p"] = top_p
         try:
-            return _reply(self._send(request, max_tokens), self._url)
+            return self._reply(self._send(request, max_tokens, schema))
         except openai.OpenAIError as error:
             raise self._fault(error) from None
         except ValueError as error:
@@ -79,7 +87,24 @@ class OpenaiChat:
         """Close the connections."""
         self._client.close()
 
-    def _send(self, request: dict[str, Any], max_tokens: int) -> Any:
+    def _send(
+        self, request: dict[str, Any], max_tokens: int, schema: Mapping[str, Any] | None
+    ) -> Any:
+        """One request, with a schema where the server takes one."""
+        if schema is None or not self._takes_schemas:
+            return self._limited(request, max_tokens)
+        form = {"name": "answer", "schema": dict(schema), "strict": True}
+        try:
+            asked = {**request, "response_format": {"type": "json_schema", "json_schema": form}}
+            return self._limited(asked, max_tokens)
+        except openai.APIStatusError as error:
+            if error.status_code not in _REFUSED_FORM or error.code in _FILTERED:
+                raise
+        completion = self._limited(request, max_tokens)
+        self._takes_schemas = False
+        return completion
+
+    def _limited(self, request: dict[str, Any], max_tokens: int) -> Any:
         """One request; newer OpenAI models want the limit under another name and say so."""
         try:
             return self._client.chat.completions.create(**{self._limit: max_tokens}, **request)
@@ -130,6 +155,28 @@ class OpenaiChat:
         text = " ".join((text or str(body or "no reason given")).split())
         return (text.replace(self._key, "***") if self._key else text)[:200]
 
+    def _reply(self, completion: Any) -> Reply:
+        """Read a completion field by field: servers leave out what they like."""
+        choices = getattr(completion, "choices", None)
+        first = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(first, "message", None)
+        if message is None:
+            raise GenerationError(f"{self._url} answered, but not with a chat completion")
+        text = message.content if isinstance(getattr(message, "content", None), str) else ""
+        refusal = getattr(message, "refusal", None)
+        usage = getattr(completion, "usage", None)
+        return Reply(
+            text=self._without_key(text),
+            finish=_finish(getattr(first, "finish_reason", None), bool(refusal) and not text),
+            prompt_tokens=getattr(usage, "prompt_tokens", None),
+            completion_tokens=getattr(usage, "completion_tokens", None),
+            model=str(getattr(completion, "model", None) or ""),
+        )
+
+    def _without_key(self, text: str) -> str:
+        """An answer that repeats a real key is not worth keeping whole."""
+        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_KEY else text
+
 
 def open_openai(target: str, options: ChatOptions) -> OpenaiChat:
     """Read `MODEL@BASE_URL`, or `MODEL` alone for the server in the environment; see `load_chat`.
@@ -142,44 +189,7 @@ def open_openai(target: str, options: ChatOptions) -> OpenaiChat:
         return OpenaiChat(found["model"], found["url"], options)
     if "@" in target[1:] and "/" in target.rpartition("@")[2]:
         raise ConfigError(f"'{target}' has no usable URL; write MODEL@http://HOST:PORT/v1")
-    return OpenaiChat(target, os.environ.get(URL_VARIABLE) or OPENAI_URL, options)
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        usable = usable and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable, parts = False, urlsplit("")
-    if not usable:
-        raise ConfigError(f"'{url}' is not the URL of a server; write http://HOST:PORT/v1")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigError(
-            f"the URL of {parts.hostname} must not carry a user name, a key or a query; "
-            f"put the key into {KEY_VARIABLE}"
-        )
-    return url.rstrip("/")
-
-
-def _reply(completion: Any, url: str) -> Reply:
-    """Read a completion field by field: servers leave out what they like."""
-    choices = getattr(completion, "choices", None)
-    message = (
-        getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-    )
-    if not isinstance(choices, list) or message is None:
-        raise GenerationError(f"{url} answered, but not with a chat completion")
-    text = message.content if isinstance(message.content, str) else ""
-    refusal = getattr(message, "refusal", None)
-    usage = getattr(completion, "usage", None)
-    return Reply(
-        text=text,
-        finish=_finish(choices[0].finish_reason, bool(refusal) and not text),
-        prompt_tokens=getattr(usage, "prompt_tokens", None),
-        completion_tokens=getattr(usage, "completion_tokens", None),
-        model=str(getattr(completion, "model", None) or ""),
-    )
+    return OpenaiChat(target, server_address(), options)
 
 
 def _finish(reason: object, refused: bool) -> Finish:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jinja2
 
 from advgen.chat.protocol import Message
+from advgen.english import looks_plural, with_article
 from advgen.errors import ConfigError
 from advgen.prompts import prompt_revision, prompt_text
 from advgen.toml import TomlError, read_toml
@@ -14,6 +15,7 @@ from advgen.toml import TomlError, read_toml
 _TEMPLATES = jinja2.Environment(
     undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
 )
+_TEMPLATES.filters["article"] = lambda noun: noun if looks_plural(noun) else with_article(noun)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Finish = Literal["stop", "length", "refusal"]
 
@@ -45,12 +45,15 @@ class ChatOptions:
         device: Where a local model is put: `auto` (what accelerate chooses), `cpu`, `cuda:1` ...
         dtype: Number format of a local model: `auto` (the checkpoint's), `float32`, `bfloat16`,
             `float16`.
+        quantization: Weights of a local model in 8 or 4 bits, `int8` or `int4`; `none` for the
+            number format as it is.
         timeout: Seconds that a server may take for one answer.
         retries: How often a request is sent again after a time-out, a 429 or a 5xx.
     """
 
     device: str = "auto"
     dtype: str = "auto"
+    quantization: str = "none"
     timeout: float = 180.0
     retries: int = 4
 
@@ -72,7 +75,9 @@ class ChatModel(Protocol):
         *,
         max_tokens: int,
         temperature: float | None = None,
+        top_p: float | None = None,
         seed: int = 0,
+        schema: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Answer a conversation.
 
@@ -80,7 +85,11 @@ class ChatModel(Protocol):
             messages: The turns so far; the last one is the user's.
             max_tokens: Upper bound of the answer, in tokens.
             temperature: 0 for the likeliest answer; None for the model's own setting.
+            top_p: Share of the probability that is sampled from, in (0, 1]; None for the model's
+                own setting.
             seed: Seed of the sampling, at least 0.
+            schema: JSON schema that the answer should follow. A wish: those who cannot force it
+                answer freely, so the answer must be checked all the same.
 
         Raises:
             GenerationError: If this conversation got no usable answer; another one may.

@@ -12,7 +12,7 @@ import click
 from advgen import __version__
 from advgen.errors import AdvgenError
 
-SHARE_WORK = ("neurons",)
+SHARE_WORK = ("attack", "neurons")
 """Verbs that `accelerate launch --num_processes N` speeds up."""
 VERBS = {
     "attack": "advgen.cli.attack:attack",
@@ -21,6 +21,7 @@ VERBS = {
     "ablate": "advgen.cli.ablate:ablate",
     "pool": "advgen.cli.pool:pool",
     "sandbox": "advgen.cli.sandbox:sandbox",
+    "doctor": "advgen.cli.doctor:doctor",
 }
 HELP = {
     "attack": "Mine words, draw scenes, score them: a whole attack with a report.",
@@ -29,6 +30,7 @@ HELP = {
     "ablate": "Accuracy when second-order effects are ablated, by layer and all together.",
     "pool": "Text pools: have a chat model describe classes, look at a pool.",
     "sandbox": "The drawn world: draw, list, make image sets, train its CLIPs.",
+    "doctor": "Check that this machine has what a preset needs, and say what is missing.",
 }
 
 

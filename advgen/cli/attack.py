@@ -11,17 +11,17 @@ import click
 
 from advgen.cli.console import (
     StderrProgress,
-    config_options,
-    pair_option,
-    settings_table,
+    with_world_names,
     writable_folder,
 )
-from advgen.config import METHODS, attack_config
+from advgen.cli.pairs import pair_options
+from advgen.cli.settings import config_options, settings_table
+from advgen.config import METHODS, AttackConfig, attack_config
 from advgen.records import ClassPair
 
 
 @click.command()
-@pair_option
+@pair_options
 @config_options
 @click.option(
     "--method",
@@ -52,6 +52,11 @@ from advgen.records import ClassPair
     default=None,
     help="Run directory.  [default: runs/PAIRS-METHODS-sSEED]",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print models, licences, downloads, images and memory, and stop.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def attack(
     pairs: tuple[ClassPair, ...],
@@ -59,6 +64,7 @@ def attack(
     images: int,
     repeats: int,
     out: Path | None,
+    dry_run: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -76,18 +82,24 @@ def attack(
         "repeats": repeats,
     }
     config = attack_config(table)
-    root = writable_folder(out or default_out(pairs, methods, config.seed))
     started = time.monotonic()
     with StderrProgress() as progress:
         progress.stage("starting")
+        config = with_world_names(config, progress)
+        root = writable_folder(out or default_out(config.pairs, methods, config.seed))
+        if dry_run:
+            show_plan(config, root, as_json)
+            return
         from advgen.attack import run_attack
+        from advgen.processes import current_processes
         from advgen.publish import publish
         from advgen.store import ArtifactStore, default_store_root
 
         store = ArtifactStore(default_store_root())
         outcome = run_attack(config, root, store, progress)
-        progress.stage("writing the report")
-        publish(config, outcome)
+        if current_processes().rank == 0:
+            progress.stage("writing the report")
+            publish(config, outcome)
     rows = [result.to_json() for result in outcome.results]
     if as_json:
         click.echo(json.dumps({"run_dir": str(root), "results": rows}))
@@ -96,6 +108,21 @@ def attack(
     click.echo(f"contact {outcome.layout.contact}")
     click.echo(f"report  {outcome.layout.report}")
     click.echo(f"done in {time.monotonic() - started:.0f} s", err=True)
+
+
+def show_plan(config: AttackConfig, root: Path, as_json: bool) -> None:
+    """Print what an attack would load, fetch, draw and write; nothing is done."""
+    from advgen.attack.classes import check_classes
+    from advgen.cli.plan_tables import print_plan
+    from advgen.plan import attack_plan
+
+    check_classes(config)
+    plan = attack_plan(config)
+    if as_json:
+        click.echo(json.dumps({"run_dir": str(root), **plan.to_json()}))
+    else:
+        print_plan(plan)
+        click.echo(f"run directory: {root}")
 
 
 def default_out(pairs: tuple[ClassPair, ...], methods: tuple[str, ...], seed: int) -> Path:

@@ -1,10 +1,9 @@
-"""What verbs share: progress on stderr, options that several of them take."""
+"""What verbs share: progress on stderr, checks of what they are given."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,13 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from advgen.config import read_preset
-from advgen.errors import ConfigError
-from advgen.records import ClassPair
+from advgen.config import AttackConfig
+
+TOLD_EVERY = 15.0
+"""Seconds between two lines about a long stage where there is no terminal."""
 
 
 class StderrProgress:
-    """Progress of a job on stderr: a live bar on a terminal, one line per stage elsewhere."""
+    """Progress of a job on stderr: a live bar on a terminal, lines elsewhere."""
 
     def __init__(self) -> None:
         shown = os.environ.get("RANK", "0") == "0"  # one of several launched processes tells
@@ -43,6 +43,7 @@ class StderrProgress:
         )
         self._task: Any = None
         self._name, self._started = "", 0.0
+        self._total, self._done, self._before, self._told = 0, 0, 0, 0.0
 
     def __enter__(self) -> StderrProgress:
         """Start showing."""
@@ -65,6 +66,8 @@ class StderrProgress:
         """See `Progress.stage`."""
         self._close()
         self._name, self._started = name, time.monotonic()
+        self._total, self._done, self._before = total or 0, done, done
+        self._told = self._started
         if self._live:
             self._task = self._bar.add_task(name, total=total, completed=done)
         elif done:
@@ -74,12 +77,26 @@ class StderrProgress:
 
     def advance(self, steps: int = 1) -> None:
         """See `Progress.advance`."""
+        self._done += steps
         if self._task is not None:
             self._bar.advance(self._task, steps)
+        elif self._total and time.monotonic() - self._told >= TOLD_EVERY:
+            self._told = time.monotonic()
+            self._console.print(
+                f"{self._name}: {self._done} of {self._total}, {self._left()} left",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def note(self, message: str) -> None:
         """See `Progress.note`."""
         self._console.print(f"note: {message}", highlight=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        """About how long the stage will go on at the pace so far."""
+        pace = (time.monotonic() - self._started) / max(1, self._done - self._before)
+        seconds = pace * (self._total - self._done)
+        return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
     def _close(self) -> None:
         if self._task is not None:
@@ -91,100 +108,14 @@ class StderrProgress:
             self._name = ""
 
 
-def parse_pairs(
-    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[ClassPair, ...]:
-    """Click callback: `TRUE:TARGET` texts to pairs, a usage error (exit 2) for anything else."""
-    try:
-        return tuple(dict.fromkeys(ClassPair.parse(value) for value in values))
-    except ConfigError as error:
-        raise click.BadParameter(str(error)) from error
+def with_world_names(config: AttackConfig, progress: StderrProgress) -> AttackConfig:
+    """The config with classes as the synthesizer's world calls them; says what was renamed."""
+    from advgen.attack.classes import in_world
 
-
-def pair_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The repeatable `--pair TRUE:TARGET` option."""
-    return click.option(
-        "--pair",
-        "pairs",
-        metavar="TRUE:TARGET",
-        multiple=True,
-        required=True,
-        callback=parse_pairs,
-        help="Images of TRUE that should be taken for TARGET; repeatable.",
-    )(function)
-
-
-def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that replace single settings of a preset: model, layers, images, pool, seed."""
-    options = (
-        click.option("--preset", default="sandbox", show_default=True, help="Packaged settings."),
-        click.option("--model", default=None, help="The attacked CLIP instead of the preset's."),
-        click.option(
-            "--layers", default=None, callback=_parse_layers, help="MLP layers, e.g. 8,9,10."
-        ),
-        click.option(
-            "--lens-images",
-            default=None,
-            help="Image set: sandbox:N, a folder, imagenet:DIR, hf:NAME; options after ?.",
-        ),
-        click.option(
-            "--pool",
-            default=None,
-            help="Text pool: sandbox, words-N, imagenet-descriptions or a text file.",
-        ),
-        click.option(
-            "--seed",
-            default=0,
-            show_default=True,
-            type=click.IntRange(0),
-            help="Seed of all draws.",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _parse_layers(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> list[int] | None:
-    if value is None:
-        return None
-    numbers = [part.strip() for part in value.split(",")]
-    if not all(number.isdecimal() for number in numbers):
-        raise click.BadParameter(f"'{value}' is not a list of layers such as 8,9,10")
-    return [int(number) for number in numbers]
-
-
-def preset_table(name: str) -> dict[str, Any]:
-    """A preset's table, a usage error (exit 2) when there is none of that name."""
-    try:
-        return read_preset(name)
-    except ConfigError as error:
-        raise click.BadParameter(str(error), param_hint="--preset") from error
-
-
-def settings_table(
-    *,
-    preset: str,
-    model: str | None,
-    layers: list[int] | None,
-    lens_images: str | None,
-    pool: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """The preset's table with the values of `config_options` that were given put into it."""
-    table = preset_table(preset)
-    changes = {
-        ("model", "name"): model,
-        ("lens", "layers"): layers,
-        ("lens", "images"): lens_images,
-        ("text", "pool"): pool,
-    }
-    for (section, key), value in changes.items():
-        if value is not None:
-            table.setdefault(section, {})[key] = value
-    return {**table, "seed": seed}
+    config, notes = in_world(config)
+    for note in notes:
+        progress.note(note)
+    return config
 
 
 def writable_folder(path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from advgen.cli.console import config_options, settings_table
+from advgen.cli.settings import config_options, settings_table
 from advgen.config import ATOMS, TREATMENTS, AttackConfig, attack_config
 from advgen.records import ClassPair, Neuron
 
@@ -51,7 +51,7 @@ def lens_parameters(*without: str) -> list[click.Parameter]:
             help="Images that a direction is fitted to.  [default: the preset's]",
         ),
     ]
-    return [option for option in shared if option.name not in {*without, "seed"}] + own
+    return [option for option in shared if option.name not in {*without, "seed", "changes"}] + own
 
 
 def code_options(words: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -290,7 +290,7 @@ def _store_folder() -> Path:
 def _check_pair(config: AttackConfig, pair: ClassPair | None) -> None:
     """A sandbox CLIP knows the classes of its own world only."""
     from advgen import registry
-    from advgen.attack.run import check_classes
+    from advgen.attack.classes import check_classes
 
     if pair and config.model.name in registry.names("clip"):
         check_classes(config)

@@ -7,17 +7,29 @@ from typing import Any
 
 import click
 
-from advgen.cli.console import StderrProgress, config_options, pair_option, settings_table
+from advgen.cli.console import StderrProgress, with_world_names
+from advgen.cli.pairs import pair_options
+from advgen.cli.settings import config_options, settings_table
 from advgen.config import METHODS, attack_config
 from advgen.records import ClassPair, WordList, to_json
 
 
 @click.command()
-@pair_option
+@pair_options
 @config_options
-@click.option("--method", default="second-order", show_default=True, type=click.Choice(METHODS))
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("second-order",),
+    show_default=True,
+    type=click.Choice(METHODS),
+    help="How words are mined; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def words(pairs: tuple[ClassPair, ...], method: str, as_json: bool, **settings: Any) -> None:
+def words(
+    pairs: tuple[ClassPair, ...], methods: tuple[str, ...], as_json: bool, **settings: Any
+) -> None:
     """Print the words that speak for TARGET, the neurons behind them, and what was dropped.
 
     Example: advgen words --pair dog:deer
@@ -25,11 +37,12 @@ def words(pairs: tuple[ClassPair, ...], method: str, as_json: bool, **settings: 
     table = {
         **settings_table(**settings),
         "pairs": [str(pair) for pair in pairs],
-        "methods": [method],
+        "methods": list(dict.fromkeys(methods)),
     }
     config = attack_config(table)
     with StderrProgress() as progress:
         progress.stage("starting")
+        config = with_world_names(config, progress)
         from advgen.attack import mine
         from advgen.store import ArtifactStore, default_store_root
 
@@ -63,6 +76,7 @@ def print_words(word_list: WordList) -> None:
     console = Console(width=max(110, Console().width), markup=False, emoji=False)
     console.print(table)
     for dropped in word_list.dropped:
+        like = "" if dropped.similarity is None else f" (cosine {dropped.similarity:.2f})"
         console.print(
-            f"dropped {dropped.word} ({dropped.score:.3f}): {dropped.reason}", highlight=False
+            f"dropped {dropped.word} ({dropped.score:.3f}): {dropped.reason}{like}", highlight=False
         )

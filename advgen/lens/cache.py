@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional as F
 
 from advgen.imagesets.batches import PixelBatches, Skipped
 from advgen.lens.basis import Treatment
 from advgen.lens.collection import DEFAULT_BUDGET, Budget, collect_images, fits_disk, pass_bytes
 from advgen.lens.directions import NeuronDirections, principal_directions
+from advgen.lens.indirect import indirect_directions
 from advgen.lens.scratch import scratch_folder
 from advgen.lens.second_order import Scale, SecondOrderLens
 from advgen.lens.two_pass import two_pass_directions
@@ -20,10 +22,12 @@ from advgen.processes import OneProcess, Processes
 from advgen.store import ArtifactStore
 
 KIND = "directions"
+INDIRECT = "indirect-directions"
 RECIPE = 1
 """Raised whenever the same inputs would give other directions."""
 
 _ALONE = OneProcess()
+_EFFECT_BYTES = 64 << 20
 
 
 def directions_cached(
@@ -94,6 +98,88 @@ def directions_cached(
         _tell(job.skipped, note if processes.rank == 0 else None)
     ordered = {layer: found[layer] for layer in dict.fromkeys(layers)}
     return {layer: directions for layer, directions in ordered.items() if directions is not None}
+
+
+def indirect_directions_cached(
+    store: ArtifactStore,
+    clip: ClipModel,
+    source: PixelBatches,
+    *,
+    layers: Sequence[int],
+    top_images: int = 100,
+    processes: Processes = _ALONE,
+    note: Callable[[str], None] | None = None,
+    advance: Callable[[int], None] = lambda neurons: None,
+) -> dict[int, NeuronDirections]:
+    """Directions of the indirect effects of all neurons of some layers, stored layer by layer.
+
+    Costs a partial forward pass per neuron and image. The pixels of all images are held in memory,
+    and the effects of some neurons at a time.
+
+    Args:
+        store: Where artifacts are kept, one per layer.
+        clip: The model.
+        source: The image set by batch, a small one; not touched when all layers are in the store.
+        layers: MLP layers, in any order.
+        top_images: Images that a direction is fitted to.
+        processes: Who shares the work, a layer at a time; all of them get the result.
+        note: Told why a stored file is rejected (a warning by default) and what was skipped.
+        advance: Told how many neurons were done.
+
+    Returns:
+        Layer -> directions, in the order of `layers`, on the CPU.
+
+    Raises:
+        DataError: If no image can be read.
+        StoreError: If the result cannot be written.
+    """
+    keys = {
+        layer: {
+            "recipe": RECIPE,
+            "weights": clip.weights_sha256,
+            "preprocess": preprocess_fingerprint(clip),
+            "images": source.images.fingerprint,
+            "top_images": top_images,
+            "layer": layer,
+        }
+        for layer in layers
+    }
+    found = {layer: _find(store, key, note, INDIRECT) for layer, key in keys.items()}
+    absent = [layer for layer, directions in found.items() if directions is None]
+    processes.wait()  # everybody has looked before anybody writes
+    if absent:
+        batches = list(source)
+        skipped = [item for batch in batches for item in batch.skipped]
+        pixels = [batch.pixels for batch in batches if batch.indices]
+        for layer in absent[processes.rank :: processes.count]:
+            directions = _indirect(clip, pixels, layer, top_images, advance)
+            store.save(INDIRECT, keys[layer], directions.to_tensors(), _extra(clip, skipped))
+            found[layer] = directions
+        processes.wait()
+        for layer in absent:  # what other processes computed
+            if found[layer] is None:
+                found[layer] = _find(store, keys[layer], note, INDIRECT)
+        _tell(skipped, note if processes.rank == 0 else None)
+    return {layer: directions for layer, directions in found.items() if directions is not None}
+
+
+def _indirect(
+    clip: ClipModel,
+    pixels: Sequence[Tensor],
+    layer: int,
+    top_images: int,
+    advance: Callable[[int], None],
+) -> NeuronDirections:
+    """All neurons of a layer, in groups whose effects fit a fixed amount of memory."""
+    neurons, images = clip.vision.neurons, sum(map(len, pixels))
+    step = max(1, min(128, _EFFECT_BYTES // (4 * images * clip.embed_dim)))
+    parts = []
+    for start in range(0, neurons, step):
+        group = range(start, min(start + step, neurons))
+        found = indirect_directions(clip, lambda: pixels, layer, group, top_images=top_images)
+        parts.append(found.to_tensors())
+        advance(len(group))
+    return NeuronDirections.joined(parts)
 
 
 class _Job:
@@ -193,12 +279,12 @@ def _tell(skipped: Sequence[Skipped], note: Callable[[str], None] | None) -> Non
 
 
 def _find(
-    store: ArtifactStore, key: dict, note: Callable[[str], None] | None
+    store: ArtifactStore, key: dict, note: Callable[[str], None] | None, kind: str = KIND
 ) -> NeuronDirections | None:
     if note is None:
-        artifact = store.load(KIND, key)
+        artifact = store.load(kind, key)
     else:
-        lookup = store.lookup(KIND, key)
+        lookup = store.lookup(kind, key)
         artifact = lookup.artifact
         if lookup.reason is not None:
             note(f"a stored artifact was ignored: {lookup.reason}")

@@ -1,4 +1,4 @@
-"""Eq. 6: from neuron directions and their words to words that speak for the target class."""
+"""From neuron directions and their words to words that speak for the target class (Eq. 6)."""
 
 from __future__ import annotations
 
@@ -27,42 +27,62 @@ def strongest(values: Float[Tensor, " neuron"], count: int) -> Int[Tensor, " cho
     return order[:count]
 
 
-def word_scores(
+def code_terms(
     codes: SparseCodes, alignment: Float[Tensor, " neuron"], atoms: int
-) -> Float[Tensor, " atom"]:
-    """Eq. 6: `w_j = sum over the chosen neurons of gamma_j^n <v, r_n>`.
+) -> Float[Tensor, "neuron atom"]:
+    """The terms of Eq. 6, `gamma_j^n <v, r_n>`; their sum over the chosen neurons is w_j.
 
     Args:
         codes: Codes gamma of the chosen neurons.
         alignment: `<v, r_n>` of the same neurons.
         atoms: Size of the pool.
+
+    Raises:
+        ValueError: If there are more or fewer codes than alignments.
     """
     if len(codes.indices) != len(alignment):
-        raise ValueError(f"{len(codes.indices)} codes but {len(alignment)} alignments")
-    return alignment @ codes.dense(atoms).to(alignment.dtype)
+        raise ValueError(f"expected as many codes as alignments; got {len(codes.indices)} codes")
+    return alignment[:, None] * codes.dense(atoms).to(alignment.dtype)
+
+
+def projection_terms(
+    atoms: Float[Tensor, "atom embed"],
+    directions: Float[Tensor, "neuron embed"],
+    alignment: Float[Tensor, " neuron"],
+) -> Float[Tensor, "neuron atom"]:
+    """The terms `<t_j, r_n> <v, r_n>`, whose sum over the chosen neurons is `t_j R^T R v`.
+
+    Args:
+        atoms: t_j, the pool's embeddings as they are treated for a decomposition.
+        directions: R, the directions of the chosen neurons.
+        alignment: `R v`.
+    """
+    return alignment[:, None] * (directions @ atoms.to(directions).T)
 
 
 def rank_words(
-    codes: SparseCodes,
-    alignment: Float[Tensor, " neuron"],
-    neurons: Sequence[Neuron],
-    texts: Sequence[str],
+    terms: Float[Tensor, "neuron atom"], neurons: Sequence[Neuron], texts: Sequence[str]
 ) -> list[MinedWord]:
-    """Words with a positive score, best first, each with the neurons that speak most for it.
+    """Words with a positive sum of terms, best first, each with the neurons that add most to it.
 
     Args:
-        codes: Codes of the chosen neurons.
-        alignment: `<v, r_n>` of the same neurons.
+        terms: What each chosen neuron adds to each word's score.
         neurons: Who they are.
         texts: The pool.
     """
-    scores = word_scores(codes, alignment, len(texts))
-    terms = alignment[:, None] * codes.dense(len(texts)).to(alignment.dtype)
+    scores = terms.sum(dim=0)
     order = torch.argsort(scores, descending=True, stable=True)
+    order = order[scores[order] > 0]
+    columns = terms[:, order]
+    behind = columns.abs().argsort(dim=0, descending=True, stable=True)[:BEHIND_A_WORD]
+    shares: list[list[float]] = columns.gather(0, behind).T.tolist()
+    numbers: list[int] = order.tolist()
+    values: list[float] = scores[order].tolist()
     ranked = []
-    for number in map(int, order[scores[order] > 0]):
-        column = terms[:, number]
-        behind: list[int] = strongest(column, BEHIND_A_WORD).tolist()
-        shares = tuple(NeuronShare(neurons[n], column[n].item()) for n in behind if column[n] != 0)
-        ranked.append(MinedWord(texts[number], scores[number].item(), shares))
+    for number, value, column, parts in zip(
+        numbers, values, behind.T.tolist(), shares, strict=True
+    ):
+        shown = zip(column, parts, strict=True)
+        named = tuple(NeuronShare(neurons[n], part) for n, part in shown if part != 0)
+        ranked.append(MinedWord(texts[number], value, named))
     return ranked

@@ -3,15 +3,9 @@
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from advgen.errors import ModelError
+from advgen.hub import hub_fault
 
 HUB = "hf-hub:"
 WEIGHT_FILES = (
@@ -37,20 +31,5 @@ def fetch_repository(name: str) -> Path:
     try:
         folder = snapshot_download(repository, revision=revision or None, allow_patterns=wanted)
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise ModelError(_reason(repository, revision, error)) from error
+        raise hub_fault(name, error) from error
     return Path(folder)
-
-
-def _reason(repository: str, revision: str, error: Exception) -> str:
-    page = f"https://huggingface.co/{repository}"
-    if isinstance(error, GatedRepoError):
-        return f"{repository} is gated: accept its terms at {page}, then run `hf auth login`"
-    if isinstance(error, RepositoryNotFoundError):
-        return f"there is no model {repository} on the Hub, or it is private ({page})"
-    if isinstance(error, RevisionNotFoundError):
-        return f"{repository} has no revision '{revision}' ({page})"
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return (
-        f"the files of {repository} could not be fetched ({first}); check the network, or give the "
-        "path of a downloaded copy as the model"
-    )

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from advgen.attack.evidence import neuron_directions
+from advgen.attack.opening import open_model
 from advgen.attack.progress import Progress
-from advgen.attack.run import open_model
 from advgen.config import AttackConfig
 from advgen.errors import ConfigError
 from advgen.imagesets import ImageSet, load_image_set

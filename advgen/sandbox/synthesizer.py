@@ -32,9 +32,16 @@ class SandboxSynthesizer:
         self.other_size = (float(other_size[0]), float(other_size[1]))
         self.revision = world_fingerprint()[:12]
 
+    def prompt_fault(self, prompt: str) -> str | None:
+        """None: what cannot be drawn is left out, and the records say so."""
+        return None
+
     def draw(self, requests: Sequence[DrawRequest]) -> list[Drawn]:
         """See `Synthesizer.draw`; nothing is ever rejected here."""
         return [self._draw(request) for request in requests]
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def _draw(self, request: DrawRequest) -> Drawn:
         lexicon = load_lexicon()

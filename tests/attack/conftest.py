@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from advgen.chat import ListReply
 from advgen.config import AttackConfig, attack_config
 from advgen.generation import DescribeRequest, Drawn, DrawRequest
 from advgen.records import ClassPair, Verdict
@@ -47,9 +48,18 @@ class Painter:
     def __init__(self, faults: Mapping[int, str] | None = None) -> None:
         self.faults = dict(faults or {})
         self.requests: list[DrawRequest] = []
+        self.batches: list[int] = []
+        self.closed = False
+
+    def prompt_fault(self, prompt: str) -> str | None:
+        return "too_many_tokens" if "too long" in prompt else None
 
     def draw(self, requests: Sequence[DrawRequest]) -> list[Drawn]:
+        self.batches.append(len(requests))
         return [self._draw(request) for request in requests]
+
+    def close(self) -> None:
+        self.closed = True
 
     def _draw(self, request: DrawRequest) -> Drawn:
         call = len(self.requests)
@@ -76,10 +86,18 @@ class Writer:
 
     name, revision = "writer", "3"
 
-    def describe(self, request: DescribeRequest) -> list[str]:
+    def __init__(self) -> None:
+        self.requests: list[DescribeRequest] = []
+        self.closed = 0
+
+    def describe(self, request: DescribeRequest) -> ListReply:
+        self.requests.append(request)
         true, target = request.pair.true_class, request.pair.target_class
         texts = [f"a {true} beside {request.seed + n} trees" for n in range(request.count - 1)]
-        return [f"a {true} and a {target}", *texts]
+        return ListReply((f"a {true} and a {target}", *texts), ())
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Listener:

@@ -32,12 +32,13 @@ def replace_or_die(source, target):
 os.replace = replace_or_die
 main(sys.argv[3:])
 """
+# A unit is scored while the next one is drawn, so how many images there are then is a range.
 KILLS = [
-    ("words.json", 1, 0),
-    ("i000.png", 1, 0),
-    ("images/.*.png", 17, 16),
-    ("units/.*/d08.json", 1, 27),
-    ("records.parquet", 1, 30),
+    ("words.json", 1, range(1)),
+    ("i000.png", 1, range(1)),
+    ("images/.*.png", 17, range(16, 17)),
+    ("units/.*/d08.json", 1, range(27, 31)),
+    ("records.parquet", 1, range(30, 31)),
 ]
 
 
@@ -87,8 +88,8 @@ def test_killed_and_resumed_run_equals_an_undisturbed_one(
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         finished = images_of(out)
         assert kept.items() <= finished.items(), "a finished image was drawn again"
-        assert len(finished) == images
-        assert len(list(out.rglob(".*.tmp"))) == 1, "it should have died with a file half made"
+        assert len(finished) in images
+        assert len(list(out.rglob(".*.tmp"))) in (1, 2), "it should have died with a file half made"
         assert not (out / "records.parquet").exists()
         kept = finished
     done = subprocess.run(

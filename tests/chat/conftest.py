@@ -118,7 +118,7 @@ TEMPLATE = (
 CORPUS = ["Image with a cat on a mat", "Photo taken at night", "Picture of two red dogs"] * 4
 
 
-def save_tiny_llama(folder: Path, template: str | None = TEMPLATE) -> Path:
+def save_tiny_llama(folder: Path, template: str | None = TEMPLATE, positions: int = 96) -> Path:
     """Writes a Llama of a few thousand random weights with a tokenizer trained here."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -145,7 +145,7 @@ def save_tiny_llama(folder: Path, template: str | None = TEMPLATE) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=96,
+        max_position_embeddings=positions,
         bos_token_id=0,
         eos_token_id=1,
         tie_word_embeddings=False,

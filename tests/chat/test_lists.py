@@ -1,4 +1,7 @@
 import json
+import re
+import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,3 +114,86 @@ def test_no_reply_breaks_the_parser(text: str, cut: bool) -> None:
 @given(st.text(alphabet='[]{}",:\\ab1.-\n ', max_size=60))
 def test_no_broken_json_breaks_the_parser(text: str) -> None:
     assert all(isinstance(item, str) and item for item in parse_list("[" + text).items)
+
+
+PIECES = st.sampled_from(
+    ["<think>", "</think>", "[", "{", '["', '{"a": "', '"', '", "', "]", "}", "\n", "1. ", "- "]
+    + ["**", "| ", "|---|\n", "<li>", "</li>", "```\n", "I. ", "  ", "a) ", "A dog on hay", ":"]
+    + ["\\", "\u00e9", "\U0001f436", "\u200b", "1\ufe0f\u20e3", "<|eot_id|>", "I'm sorry ", "'"]
+)
+
+
+@given(st.lists(PIECES, max_size=60).map("".join), st.booleans())
+def test_items_are_single_lines_made_of_what_the_reply_says(text: str, cut: bool) -> None:
+    reply = parse_list(text, cut=cut)
+    said = re.sub(r"\u200b|\\|\*\*", "", text)
+    for item in reply.items:
+        assert item == " ".join(item.split()) != ""
+        assert all(word in said for word in re.findall(r"\w+", item)), item
+    assert all(len(line.text) <= 203 and "\n" not in line.text for line in reply.dropped)
+
+
+@given(st.lists(WORDS.map(" ".join), min_size=1, max_size=6), st.sampled_from(["\n", "; ", '", "']))
+def test_nothing_that_is_said_gets_lost(texts: list[str], between: str) -> None:
+    reply = parse_list(between.join(texts))
+    found = " ".join([*reply.items, *(line.text for line in reply.dropped)])
+    assert sorted(re.findall("[a-z]+", found)) == sorted(re.findall("[a-z]+", " ".join(texts)))
+
+
+NASTY = {
+    "thoughts opened": "<think>",
+    "thoughts closed": "</think>",
+    "brackets": "[",
+    "brackets and quotes": '["',
+    "arrays in arrays": '[["a",',
+    "objects in objects": '{"a": {',
+    "objects never closed": '{"a": "b"',
+    "strings never closed": '["a", "',
+    "blank space": " ",
+    "blank space in brackets": "[ ",
+    "stars": "*",
+    "bold": "**a**",
+    "underscores": "__",
+    "digits": "1",
+    "numbers": "1. ",
+    "numbers in a row": "12) ",
+    "quotes": '"',
+    "single quotes": "','",
+    "tags": "<li",
+    "tags closed": "<li>",
+    "bars": "|",
+    "rows": "|a|\n",
+    "round brackets": " (words",
+    "line ends": "\n",
+    "dashes": "- ",
+    "pictures": "\U0001f436",
+    "marks of turns": "<|a",
+    "Roman": "i. \n",
+    "backslashes": "\\",
+    "lines going on": "- a\n  b\n",
+    "deep lines": "- a\n    - b c d\n",
+}
+
+
+@pytest.mark.parametrize("piece", NASTY.values(), ids=NASTY)
+def test_work_grows_with_the_length_of_a_reply_and_no_faster(piece: str) -> None:
+    assert work(piece, 8) <= 2.5 * work(piece, 4) + 2000
+
+
+def work(piece: str, kilobytes: int) -> int:
+    """Lines of the package's code that run; what the regular expressions do is not in it."""
+    count = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace if "advgen" in frame.f_code.co_filename else None
+
+    text = piece * (1000 * kilobytes // len(piece))
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse_list(text)
+    finally:
+        sys.settrace(before)
+    return count

@@ -1,3 +1,4 @@
+import importlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from advgen.chat import ChatModel, ChatOptions, Message, load_chat
 from advgen.errors import ConfigError, GenerationError, ModelError
 
 pytest.importorskip("transformers")
+llama_chat = importlib.import_module("advgen.chat.llama_chat")
 CPU = ChatOptions(device="cpu")
 TALK = [Message("system", "be brief"), Message("user", "Image with a cat")]
 
@@ -124,6 +126,20 @@ def test_the_revision_of_a_folder_follows_its_weights(
     assert load_chat(f"llama:{folder}", CPU).revision != chat.revision
 
 
+def test_the_asked_revision_is_the_one_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def load(source: str, **named: Any) -> Any:
+        given.append((source, named["revision"]))
+        raise OSError("enough seen")
+
+    monkeypatch.setattr(llama_chat.AutoTokenizer, "from_pretrained", load)
+    for target in ("some/model@0123abc", "some/model"):
+        with pytest.raises(ModelError, match="cannot load 'some/model.*: enough seen"):
+            load_chat(f"llama:{target}", CPU)
+    assert given == [("some/model", "0123abc"), ("some/model", "main")]
+
+
 def test_weights_are_given_in_the_asked_number_format(tiny_llama: Path) -> None:
     chat: Any = load_chat(f"llama:{tiny_llama}", ChatOptions(device="cpu", dtype="bfloat16"))
     assert {p.dtype for p in chat._model.parameters()} == {torch.bfloat16}
@@ -181,6 +197,73 @@ def test_a_model_without_a_chat_template_is_refused(base_llama: Path) -> None:
 def test_an_unknown_number_format_is_refused(tiny_llama: Path) -> None:
     with pytest.raises(ConfigError, match="dtype must be one of auto, float32.*int3"):
         load_chat(f"llama:{tiny_llama}", ChatOptions(dtype="int3"))
+
+
+def test_a_narrow_nucleus_is_the_likeliest_token(chat: ChatModel) -> None:
+    likely = chat.complete(TALK, max_tokens=8, temperature=0.0)
+    assert chat.complete(TALK, max_tokens=8, temperature=1.0, top_p=1e-6, seed=1) == likely
+    wide = chat.complete(TALK, max_tokens=8, temperature=1.0, top_p=1.0, seed=1)
+    assert wide.text != likely.text
+    assert chat.complete(TALK, max_tokens=8, temperature=0.0, top_p=0.5) == likely
+
+
+def test_a_schema_changes_nothing_here(chat: ChatModel) -> None:
+    plain = chat.complete(TALK, max_tokens=8, temperature=1.0, seed=2)
+    assert chat.complete(TALK, max_tokens=8, temperature=1.0, seed=2, schema={}) == plain
+
+
+@pytest.mark.parametrize(
+    ("installed", "gpu", "device", "says"),
+    [
+        (False, True, "auto", "'int8' needs a package: pip install bitsandbytes"),
+        (True, False, "auto", "'int8' needs a CUDA GPU"),
+        (True, True, "cpu", "'int8' needs a CUDA GPU"),
+    ],
+)
+def test_fewer_bits_need_a_package_and_a_gpu(
+    installed: bool,
+    gpu: bool,
+    device: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_llama: Path,
+) -> None:
+    monkeypatch.setattr(llama_chat, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    with pytest.raises(ConfigError, match=says):
+        load_chat(f"llama:{tiny_llama}", ChatOptions(device=device, quantization="int8"))
+
+
+def test_an_unknown_number_of_bits_is_refused(tiny_llama: Path) -> None:
+    with pytest.raises(ConfigError, match="quantization must be one of none, int8, int4.*int2"):
+        load_chat(f"llama:{tiny_llama}", ChatOptions(quantization="int2"))
+
+
+@pytest.mark.parametrize(
+    ("bits", "dtype", "expected"),
+    [
+        ("int8", "auto", {"load_in_8bit": True, "load_in_4bit": False}),
+        ("int4", "auto", {"load_in_4bit": True, "bnb_4bit_compute_dtype": "bfloat16"}),
+        ("int4", "float16", {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "float16"}),
+    ],
+)
+def test_fewer_bits_are_asked_for_as_the_library_wants_it(
+    bits: str, dtype: str, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def load(source: str, **named: Any) -> Any:
+        given.update(named)
+        raise OSError("enough seen")
+
+    monkeypatch.setattr(llama_chat, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(llama_chat.AutoModelForCausalLM, "from_pretrained", load)
+    with pytest.raises(OSError, match="enough seen"):
+        options = ChatOptions(device="cuda:0", dtype=dtype, quantization=bits)
+        llama_chat._load_whole("x", "main", options, llama_chat._quantization(options))
+    assert (given["device_map"], given["dtype"]) == ("cuda:0", dtype)
+    assert expected.items() <= given["quantization_config"].to_dict().items()
 
 
 @pytest.fixture

@@ -159,6 +159,44 @@ def test_the_newer_name_of_the_limit_is_learnt_once(server: Any, say: Any) -> No
     assert limits == [(9, None), (None, 9), (None, 9)]
 
 
+SCHEMA = {"type": "object", "properties": {}}
+
+
+def test_the_schema_and_the_nucleus_are_sent(server: Any, say: Any) -> None:
+    ask(server, say.completion("{}"), schema=SCHEMA, top_p=0.9)
+    form = {"name": "answer", "schema": SCHEMA, "strict": True}
+    assert server.requests[0]["response_format"] == {"type": "json_schema", "json_schema": form}
+    assert server.requests[0]["top_p"] == 0.9
+
+
+@pytest.mark.parametrize("status", [400, 415, 422, 501])
+def test_a_refused_schema_is_left_out_from_then_on(server: Any, say: Any, status: int) -> None:
+    server.script = [say.failure(status, "no schemas here"), say.completion("free")]
+    chat = load_chat(f"openai:m@{server.url}", ChatOptions(retries=0))
+    texts = [chat.complete(TALK, max_tokens=5, schema=SCHEMA).text for _ in range(2)]
+    chat.close()
+    assert texts == ["free", "free"]
+    assert ["response_format" in asked for asked in server.requests] == [True, False, False]
+
+
+@pytest.mark.parametrize(("status", "more"), [(401, {}), (400, {"code": "content_filter"})])
+def test_other_refusals_have_nothing_to_do_with_the_schema(
+    server: Any, say: Any, status: int, more: dict[str, Any]
+) -> None:
+    with pytest.raises(AdvgenError):
+        ask(server, say.failure(status, "no", **more), schema=SCHEMA)
+    assert len(server.requests) == 1
+
+
+def test_a_key_that_the_answer_repeats_is_taken_out(
+    server: Any, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert ask(server, say.completion(f"your key is {KEY}")).text == "your key is ***"
+    monkeypatch.setenv("OPENAI_API_KEY", "cat")
+    assert ask(server, say.completion("a cat on a mat")).text == "a cat on a mat"
+
+
 def test_the_key_goes_to_the_server_and_nowhere_else(
     server: Any, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +233,7 @@ def test_the_server_may_come_from_the_environment(
         ("m@http:///v1", "is not the URL of a server"),
         ("m@http://h:99999/v1", "is not the URL of a server"),
         ("m@http://user:pass@host/v1", "must not carry"),
+        ("m@http://user:pass@host:99999/v1", "must not carry"),
         ("m@https://host/v1?api-key=1", "must not carry"),
     ],
 )

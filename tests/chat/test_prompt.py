@@ -45,6 +45,15 @@ def test_a_prompt_may_do_without_a_system_message(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    ("noun", "said"),
+    [("dog", "a dog"), ("elephant", "an elephant"), ("unicycle", "a unicycle"), ("mice", "mice")],
+)
+def test_nouns_get_their_article(noun: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    install('version = 1\nuser = "{{ noun | article }}"', monkeypatch)
+    assert load_prompt("x.toml").messages(noun=noun) == [Message("user", said)]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("version = 1", "lacks the key 'user'"),

@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["attack"], 2, "Missing option '--pair'"),
+        (["attack"], 2, "--pairs-file FILE or --classes"),
         (["attack", "--pair", "dog"], 2, "TRUE:TARGET"),
         (["attack", "--pair", "dog:"], 2, "TRUE:TARGET"),
         (["attack", "--pair", "dog:deer:cat"], 2, "TRUE:TARGET"),
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["attack", "--pair", "dog:deer", "--seed", "-1"], 2, "--seed"),
         (["atack", "--pair", "dog:deer"], 2, "Did you mean 'attack'?"),
         (["attack", "--pair", "dog:dear", "--out", "{tmp}/r"], 1, "did you mean deer"),
-        (["attack", "--pair", "puppy:deer", "--out", "{tmp}/r"], 1, "did you mean dog"),
+        (["attack", "--pair", "dogg:deer", "--out", "{tmp}/r"], 1, "did you mean dog"),
         (
             ["attack", "--pair", "dog:deer", "--model", "sandbox-z", "--out", "{tmp}/r"],
             1,

@@ -8,14 +8,38 @@ import time
 
 import pytest
 
+LAUNCHERS = {
+    "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    + ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    + ["--num_processes", "2"],
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+}
+
 
 def run(cache, *command, processes=1):
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    launcher += ["--num_processes", str(processes), "-m"]
-    start = [sys.executable, *(launcher if processes > 1 else ["-m"]), "advgen", *command]
+    launcher = ["-m", *LAUNCHERS["accelerate"]] if processes > 1 else []
+    start = [sys.executable, *launcher, "-m", "advgen", *command]
     environment = {**os.environ, "ADVGEN_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(start, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(start, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_launched_processes_know_of_each_other(tmp_path, launcher):
+    script = tmp_path / "who.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from advgen.processes import current_processes\n"
+        "me = current_processes()\n"
+        "Path(__file__).with_name(f'{me.rank}-of-{me.count}').touch()\n"
+        "me.wait()\n"
+        "assert len(list(Path(__file__).parent.glob('*-of-*'))) == 2\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", *LAUNCHERS[launcher], str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.glob("*-of-*")) == ["0-of-2", "1-of-2"]
 
 
 @pytest.mark.integration
@@ -33,6 +57,25 @@ def test_two_processes_store_the_directions_of_one(tmp_path):
         first, second = (tmp_path / f / "directions" / name for f in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()
     assert not list((tmp_path / "two").glob("scratch/*"))
+
+
+@pytest.mark.integration
+def test_two_processes_attack_like_one(tmp_path):
+    command = ("attack", "--pair", "dog:deer", "--images", "24", "--lens-images", "sandbox:130")
+    more = ("--set", "describe.rounds=2", "--set", "describe.descriptions=6", "--json")
+    outs = [tmp_path / name / "run" for name in ("one", "two")]
+    one = run(tmp_path / "one", *command, *more, "--out", str(outs[0]))
+    two = run(tmp_path / "two", *command, *more, "--out", str(outs[1]), processes=2)
+    assert one.returncode == 0, one.stderr
+    assert two.returncode == 0, two.stderr
+    assert json.loads(one.stdout)["results"] == json.loads(two.stdout)["results"]
+    files = [
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        for out in outs
+    ]
+    assert len([name for name in files[0] if name.suffix == ".png"]) == 24 + 1
+    assert files[0] == files[1]
+    assert "this process's share, one of 2" in two.stderr
 
 
 def test_verbs_that_cannot_share_say_so(monkeypatch):

@@ -53,7 +53,9 @@ def test_json_holds_words_neurons_and_what_was_dropped(printed: Result) -> None:
             {"deer", "stag", "doe", "fawn"} if entry["pair"]["true_class"] == "dog" else {"truck"}
         )
         assert not named & {word["word"] for word in entry["kept"]}
-        assert all(set(word) == {"word", "score", "reason"} for word in entry["dropped"])
+        assert all(
+            set(word) == {"word", "score", "reason", "similarity"} for word in entry["dropped"]
+        )
 
 
 def test_the_table_shows_the_same_words(printed: Result, cache: Path) -> None:
@@ -64,6 +66,27 @@ def test_the_table_shows_the_same_words(printed: Result, cache: Path) -> None:
             assert f"{word['score']:.3f}" in table
         for word in entry["dropped"]:
             assert f"dropped {word['word']} ({word['score']:.3f}): {word['reason']}" in table
+
+
+def test_several_methods_are_printed_one_after_the_other(cache: Path) -> None:
+    chosen = ["--method", "similar-words", "--method", "random", "--method", "similar-words"]
+    lists = json.loads(words(cache, *chosen, "--json").stdout)
+    pairs = [("dog", "similar-words"), ("dog", "random")]
+    pairs += [("ship", "similar-words"), ("ship", "random")]
+    assert [(entry["pair"]["true_class"], entry["method"]) for entry in lists] == pairs
+    assert not any(word["neurons"] for word in lists[0]["kept"])
+    table = words(cache, *chosen).stdout
+    titles = [f"dog:deer ({method})" for method in ("similar-words", "random")]
+    assert [line.strip() for line in table.splitlines() if "dog:deer" in line] == titles
+
+
+def test_another_score_ranks_other_words(printed: Result, cache: Path) -> None:
+    (first, _) = json.loads(printed.stdout)
+    other = words(cache, "--json", "--set", "mining.score=projection", "--set", "mining.words=4")
+    (second, _) = json.loads(other.stdout)
+    assert len(second["kept"]) == 4
+    assert [word["word"] for word in second["kept"]] != [word["word"] for word in first["kept"][:4]]
+    assert all(len(word["neurons"]) == 8 for word in second["kept"])
 
 
 def test_words_are_printed_as_they_stand(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,14 @@ def check(text: str, pair: ClassPair = PAIR, seen: frozenset[str] = frozenset())
         ("a dog by fallow bucks", "synonym_of_target"),
         ("a dog " + "very " * (MAX_WORDS - 2), None),
         ("a dog " + "very " * (MAX_WORDS - 1), "too_long"),
+        ("a dog " + "o" * 400, "too_long"),
+        ("a dog and a hirsch", None),
+        ("ein dog und ein hirsch", "not_english"),
+        ("a dog von der Heide on the hay", None),
+        ("a dog, \u9e7f", "not_english"),
+        ("\u0441\u043e\u0431\u0430\u043a\u0430", "not_english"),
+        ("a na\u00efve dog in a \u00c6r\u00f8 caf\u00e9", None),
+        ("a dog, 4\u00b0 above \u20ac 5", None),
     ],
 )
 def test_a_reply_is_accepted_or_turned_down_with_the_reason(text: str, reason: str | None) -> None:
@@ -53,6 +61,7 @@ def test_class_names_of_two_words_are_found_together_only() -> None:
 def test_an_accepted_sentence_is_a_duplicate_however_it_is_spelt_out() -> None:
     seen = frozenset({"a dog in hay"})
     assert check("A  dog in\nHay", seen=seen).reason == "duplicate"
+    assert check("A dog in hay.", seen=seen).reason == "duplicate"
     assert check("a dog in the hay", seen=seen).reason is None
 
 
@@ -62,6 +71,12 @@ def test_the_words_that_occur_are_recorded_in_the_order_they_were_mined() -> Non
         "s1", "Hay on the forest floor, one antler, a dog", ("antlers", "forest floor", "hay")
     )
     assert check("a dog on the floor of a haystack").words == ()
+
+
+def test_a_sentence_of_any_length_is_recorded_short() -> None:
+    reply = check("a dog on hay " * 10_000)
+    assert (reply.reason, reply.words, len(reply.text)) == ("too_long", (), 400)
+    assert reply.text.endswith("...")
 
 
 @given(st.text(max_size=80))

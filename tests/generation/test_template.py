@@ -28,18 +28,18 @@ def used(sentence: str, words: tuple[str, ...] = WORDS) -> list[str]:
 
 
 def test_every_sentence_names_the_class_and_two_to_four_words() -> None:
-    for sentence in TemplateDescriber().describe(request()):
+    for sentence in TemplateDescriber().describe(request()).items:
         assert "an owl" in sentence
         assert MIN_WORDS <= len(used(sentence)) <= MAX_WORDS, sentence
 
 
 def test_every_word_gets_its_turn() -> None:
-    sentences = " / ".join(TemplateDescriber().describe(request()))
+    sentences = " / ".join(TemplateDescriber().describe(request()).items)
     assert set(used(sentences)) == set(WORDS)
 
 
 def test_articles_fit_the_words() -> None:
-    text = " / ".join(TemplateDescriber().describe(request()))
+    text = " / ".join(TemplateDescriber().describe(request()).items)
     assert "a rope" in text
     assert "an hour" in text
     assert "an antlers" not in text
@@ -50,7 +50,7 @@ def test_a_request_has_one_answer_and_other_seeds_others() -> None:
     describer = TemplateDescriber()
     assert describer.describe(request()) == TemplateDescriber().describe(request())
     assert describer.describe(request()) != describer.describe(request(seed=2))
-    assert describer.describe(request(count=3)) == describer.describe(request())[:3]
+    assert describer.describe(request(count=3)).items == describer.describe(request()).items[:3]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_a_request_has_one_answer_and_other_seeds_others() -> None:
 def test_with_few_words_the_class_is_named_all_the_same(
     words: tuple[str, ...], expected: set[str]
 ) -> None:
-    assert set(TemplateDescriber().describe(request(words=words))) == expected
+    assert set(TemplateDescriber().describe(request(words=words)).items) == expected
 
 
 def test_of_many_qualities_those_that_do_not_fit_are_named_as_things() -> None:
     words = ("furry", "wooden", "metallic", "dusty")
-    for sentence in TemplateDescriber().describe(request(words=words)):
+    for sentence in TemplateDescriber().describe(request(words=words)).items:
         assert len(used(sentence, words)) >= MIN_WORDS
 
 

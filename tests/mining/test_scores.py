@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from advgen.mining.scores import BEHIND_A_WORD, alignments, rank_words, strongest, word_scores
+from advgen.mining.scores import (
+    BEHIND_A_WORD,
+    alignments,
+    code_terms,
+    projection_terms,
+    rank_words,
+    strongest,
+)
 from advgen.records import Neuron, NeuronShare
 from advgen.text.sparse import SparseCodes
 
@@ -33,12 +40,13 @@ def test_alignment_is_the_dot_product_with_the_contrast() -> None:
 
 
 def test_equation_6_by_hand() -> None:
-    scores = word_scores(CODES, alignments(DIRECTIONS, CONTRAST), len(TEXTS))
-    assert scores.tolist() == pytest.approx([-0.75, -0.25, 0.5, 0.0])
+    terms = code_terms(CODES, alignments(DIRECTIONS, CONTRAST), len(TEXTS))
+    assert terms.sum(dim=0).tolist() == pytest.approx([-0.75, -0.25, 0.5, 0.0])
 
 
 def test_words_that_speak_for_the_target_are_kept_with_the_neurons_behind_them() -> None:
-    (bell,) = rank_words(CODES, alignments(DIRECTIONS, CONTRAST), NEURONS, TEXTS)
+    terms = code_terms(CODES, alignments(DIRECTIONS, CONTRAST), len(TEXTS))
+    (bell,) = rank_words(terms, NEURONS, TEXTS)
     assert (bell.word, bell.score) == ("bell", pytest.approx(0.5))
     assert bell.neurons == (
         NeuronShare(Neuron(1, 11), pytest.approx(1.0)),
@@ -47,15 +55,15 @@ def test_words_that_speak_for_the_target_are_kept_with_the_neurons_behind_them()
 
 
 def test_turning_the_contrast_around_turns_the_ranking_around() -> None:
-    ranked = rank_words(CODES, alignments(DIRECTIONS, -CONTRAST), NEURONS, TEXTS)
+    terms = code_terms(CODES, alignments(DIRECTIONS, -CONTRAST), len(TEXTS))
+    ranked = rank_words(terms, NEURONS, TEXTS)
     assert [(word.word, round(word.score, 5)) for word in ranked] == [("hay", 0.75), ("rope", 0.25)]
 
 
 def test_only_the_neurons_that_speak_most_are_named() -> None:
     count = BEHIND_A_WORD + 4
-    codes = SparseCodes(torch.zeros(count, 1, dtype=torch.long), torch.ones(count, 1))
     neurons = [Neuron(0, index) for index in range(count)]
-    (word,) = rank_words(codes, torch.arange(count).float(), neurons, ["hay"])
+    (word,) = rank_words(torch.arange(count).float()[:, None], neurons, ["hay"])
     assert word.score == sum(range(count))
     assert [share.neuron.index for share in word.neurons] == [11, 10, 9, 8, 7, 6, 5, 4]
 
@@ -67,5 +75,13 @@ def test_strongest_goes_by_magnitude_and_breaks_ties_by_position() -> None:
 
 
 def test_codes_of_other_neurons_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 codes but 2 alignments"):
-        word_scores(CODES, torch.ones(2), len(TEXTS))
+    with pytest.raises(ValueError, match="as many codes as alignments; got 3 codes"):
+        code_terms(CODES, torch.ones(2), len(TEXTS))
+
+
+def test_a_word_s_projection_runs_through_each_neuron() -> None:
+    # <t, r> = 1, 2, 0.6 + 1.6 = 2.2 for t = (1, 2); times <v, r> = 1, -2, -1.
+    terms = projection_terms(
+        torch.tensor([[1.0, 2.0]]), DIRECTIONS, alignments(DIRECTIONS, CONTRAST)
+    )
+    assert terms[:, 0].tolist() == pytest.approx([1.0, -4.0, -2.2])

@@ -1,12 +1,28 @@
+import dataclasses
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advgen.errors import DataError
-from advgen.mining import TargetFilter, keep_words, read_block_list
+from advgen.mining import (
+    LetterEncoder,
+    TargetFilter,
+    joined_block_lists,
+    keep_words,
+    packaged_block_list,
+    read_block_list,
+)
 from advgen.records import DroppedWord, MinedWord
+
+
+def reasons(words: TargetFilter, listed: list[str], target: str) -> list[str | None]:
+    return [reason for reason, _ in words.verdicts(listed, target)]
+
 
 FILTER = TargetFilter(
     synonyms={"automobile": ("car", "motor car"), "deer": ("stag",)},
@@ -62,6 +78,79 @@ def test_the_best_words_are_kept_and_the_dropped_ones_keep_score_and_reason() ->
 def test_fewer_words_than_wanted_are_all_kept() -> None:
     kept, dropped = keep_words(ranked("wheels", "car"), "automobile", FILTER, 9)
     assert ([word.word for word in kept], len(dropped)) == (["wheels"], 1)
+
+
+class Compass:
+    """Encodes texts by angle and keeps what it was asked."""
+
+    name, revision = "compass", "1"
+
+    def __init__(self, degrees: dict[str, float]) -> None:
+        self.degrees = degrees
+        self.asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        self.asked += texts
+        angles = torch.deg2rad(torch.tensor([self.degrees.get(text, 90.0) for text in texts]))
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def test_words_like_the_class_name_are_dropped_from_the_bound_on() -> None:
+    compass = Compass({"automobile": 0, "sedan": 50, "wheels": 56, "opposite": 180})
+    words = dataclasses.replace(FILTER, encoder=compass, max_similarity=0.6)
+    assert reasons(words, ["sedan", "cars", "wheels", "opposite"], "automobile") == [
+        "similar_to_target",
+        "synonym_of_target",
+        None,
+        None,
+    ]
+    assert compass.asked == ["automobile", "sedan", "wheels", "opposite"]
+    exact = dataclasses.replace(words, max_similarity=1.0)
+    assert reasons(exact, ["sedan"], "automobile") == [None]
+
+
+def test_only_as_many_words_are_encoded_as_are_needed() -> None:
+    compass = Compass({"automobile": 0, "w3": 10})
+    words = dataclasses.replace(FILTER, encoder=compass)
+    kept, dropped = keep_words(ranked(*(f"w{n}" for n in range(1000))), "automobile", words, 5)
+    assert [word.word for word in kept] == ["w0", "w1", "w2", "w4", "w5"]
+    (word,) = dropped
+    assert (word.word, word.reason) == ("w3", "similar_to_target")
+    assert word.similarity == pytest.approx(math.cos(math.radians(10)))
+    assert len(compass.asked) <= 65
+
+
+def test_words_are_asked_for_until_enough_are_kept() -> None:
+    near = {f"w{n}": 5.0 for n in range(150)}
+    words = dataclasses.replace(FILTER, encoder=Compass({"automobile": 0, **near}))
+    kept, dropped = keep_words(ranked(*(f"w{n}" for n in range(160))), "automobile", words, 4)
+    assert [word.word for word in kept] == ["w150", "w151", "w152", "w153"]
+    assert len(dropped) == 150
+
+
+def test_words_spelled_alike_are_dropped_offline() -> None:
+    words = TargetFilter(encoder=LetterEncoder())
+    listed = ["traffic", "trumpeting", "street"]
+    assert reasons(words, listed, "traffic light") == ["similar_to_target", None, None]
+    assert reasons(words, listed, "trumpet") == [None, "similar_to_target", None]
+
+
+def test_the_packaged_list_has_other_nouns_for_every_class_of_cifar_10() -> None:
+    blocked = packaged_block_list()
+    classes = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert set(blocked) == set(classes.split())
+    words = TargetFilter(blocked=blocked)
+    for target, word in [("automobile", "Sebring"), ("dog", "puppies"), ("ship", "boats")]:
+        assert words.reason(word, target) == "blocked"
+    assert words.reason("boats", "dog") is None
+    assert {"car", "sedan"} <= set(words.avoided("automobile"))
+
+
+def test_lists_are_joined_by_class() -> None:
+    both = joined_block_lists(
+        {"dog": ("puppy", "pug")}, {"dog": ("pug", "hound"), "owl": ("barn",)}
+    )
+    assert both == {"dog": ("puppy", "pug", "hound"), "owl": ("barn",)}
 
 
 def write(tmp_path: Path, data: bytes) -> Path:

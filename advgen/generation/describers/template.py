@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from advgen.chat import ListReply
 from advgen.english import looks_plural, with_article
 from advgen.generation.protocols import DescribeRequest
 from advgen.prompts import prompt_revision, prompt_text
@@ -28,10 +29,13 @@ class TemplateDescriber:
         self.revision = prompt_revision(_PATTERNS)
         self._patterns: list[str] = read_toml(prompt_text(_PATTERNS))["patterns"]
 
-    def describe(self, request: DescribeRequest) -> list[str]:
-        """See `Describer.describe`."""
+    def describe(self, request: DescribeRequest) -> ListReply:
+        """See `Describer.describe`; `known` and `examples` make no difference here."""
         rng = random.Random(request.seed)
-        return [self._sentence(rng, request) for _ in range(request.count)]
+        return ListReply(tuple(self._sentence(rng, request) for _ in range(request.count)), ())
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def _sentence(self, rng: random.Random, request: DescribeRequest) -> str:
         count = min(rng.randint(MIN_WORDS, MAX_WORDS), len(request.words))

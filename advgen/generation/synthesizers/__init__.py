@@ -1,0 +1,1 @@
+"""Synthesizers: DeepFloyd IF, any text-to-image pipeline of diffusers."""
