@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ from advgen.attack.progress import Progress
 from advgen.config import AttackConfig
 from advgen.errors import ConfigError
 from advgen.generation.layout import Cell
-from advgen.mining import Evidence, TargetFilter, keep_words
+from advgen.mining import USES_CHANCE, Evidence, TargetFilter, keep_words
 from advgen.models import ClipModel
 from advgen.records import (
     ClassPair,
@@ -37,10 +38,14 @@ def mine_cells(
     classes = pair_classes(config, clip)
     cells = cells_of(config)
     progress.stage("mining words", len(cells))
+    found: dict[tuple[ClassPair, str], WordList] = {}
     lists = []
     for cell in cells:
-        true, target = classes[cell.pair]
-        lists.append(mine_words(evidence, cell, target - true, words, config))
+        key = (cell.pair, cell.method)
+        if key not in found or cell.method in USES_CHANCE:
+            true, target = classes[cell.pair]
+            found[key] = mine_words(evidence, cell, target - true, words, config)
+        lists.append(dataclasses.replace(found[key], repeat=cell.repeat))
         progress.advance()
     return lists
 

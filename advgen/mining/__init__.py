@@ -2,7 +2,7 @@
 
 from advgen.mining.encoders import LetterEncoder, SentenceEncoder, TextEncoder, open_encoder
 from advgen.mining.evidence import Evidence
-from advgen.mining.methods import USES_INDIRECT, USES_NEURONS, Method
+from advgen.mining.methods import USES_CHANCE, USES_INDIRECT, USES_NEURONS, Method
 from advgen.mining.scores import (
     alignments,
     code_terms,
@@ -21,6 +21,7 @@ from advgen.mining.synonyms import (
 )
 
 __all__ = [
+    "USES_CHANCE",
     "USES_INDIRECT",
     "USES_NEURONS",
     "Evidence",

@@ -14,6 +14,8 @@ from advgen.records import ClassPair, MinedWord
 USES_NEURONS = frozenset({"second-order", "random"})
 """Methods that look at second-order directions."""
 
+USES_CHANCE = frozenset({"random", "random-words"})
+"""Methods that draw; the others find the same words in every repeat."""
 USES_INDIRECT = frozenset({"indirect"})
 """Methods that look at directions of indirect effects."""
 
