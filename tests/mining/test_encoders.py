@@ -11,50 +11,9 @@ from advgen.mining import LetterEncoder, SentenceEncoder, TextEncoder, open_enco
 from advgen.mining import encoders as module
 
 
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sentence-transformers model of the kind of all-distilroberta-v1, with random weights."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
-
-    torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("tiny")
-    words = ["<s>", "<pad>", "</s>", "<unk>", "a", "car", "deer", "stop", "sign", "moss", "tree"]
-    tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-    )
-    config = RobertaConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=20,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    RobertaModel(config).save_pretrained(folder / "plain")
-    fast.save_pretrained(folder / "plain")
-    stages = [Transformer(str(folder / "plain")), Pooling(16, "mean")]
-    SentenceTransformer(modules=stages, device="cpu").save(
-        str(folder / "model"), create_model_card=False
-    )
-    return folder / "model"
-
-
 @pytest.fixture(params=["letters", "sentence"])
-def encoder(request: pytest.FixtureRequest, model_folder: Path) -> TextEncoder:
-    spec = "letters" if request.param == "letters" else f"sentence:{model_folder}"
+def encoder(request: pytest.FixtureRequest, tiny_sentence_model: Path) -> TextEncoder:
+    spec = "letters" if request.param == "letters" else f"sentence:{tiny_sentence_model}"
     opened = open_encoder(spec)
     assert opened is not None
     return opened
@@ -73,28 +32,28 @@ def test_every_encoder_gives_unit_rows_in_order_that_do_not_depend_on_the_compan
     assert encoder.name and encoder.revision
 
 
-def test_the_sentence_model_is_that_of_its_folder(model_folder: Path) -> None:
+def test_the_sentence_model_is_that_of_its_folder(tiny_sentence_model: Path) -> None:
     """Oracle: the transformer and the mean over tokens by hand."""
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    model = AutoModel.from_pretrained(model_folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_sentence_model)
+    model = AutoModel.from_pretrained(tiny_sentence_model).eval()
     with torch.no_grad():
         tokens = model(**tokenizer(["a stop sign"], return_tensors="pt")).last_hidden_state[0]
     expected = torch.nn.functional.normalize(tokens.mean(dim=0), dim=0)
-    row = SentenceEncoder(str(model_folder)).encode(["a stop sign"])[0]
+    row = SentenceEncoder(str(tiny_sentence_model)).encode(["a stop sign"])[0]
     torch.testing.assert_close(row, expected, atol=1e-5, rtol=0)
 
 
 def test_a_model_is_identified_by_its_files_and_read_when_it_is_used(
-    model_folder: Path, tmp_path: Path
+    tiny_sentence_model: Path, tmp_path: Path
 ) -> None:
     import shutil
 
     copy = tmp_path / "copy"
-    shutil.copytree(model_folder, copy)
+    shutil.copytree(tiny_sentence_model, copy)
     encoder = SentenceEncoder(str(copy))
-    assert encoder.revision == SentenceEncoder(str(model_folder)).revision
+    assert encoder.revision == SentenceEncoder(str(tiny_sentence_model)).revision
     (copy / "more.txt").write_text("x")
     assert SentenceEncoder(str(copy)).revision != encoder.revision
     SentenceEncoder("no/such/model/anywhere")  # says nothing until it is used
@@ -153,9 +112,9 @@ def test_a_model_that_the_hub_does_not_give_is_said(monkeypatch: pytest.MonkeyPa
 
 
 def test_loading_warns_of_nothing_and_prints_nothing(
-    model_folder: Path, capfd: pytest.CaptureFixture[str]
+    tiny_sentence_model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mining.SentenceEncoder(str(model_folder)).encode(["deer"])
+        mining.SentenceEncoder(str(tiny_sentence_model)).encode(["deer"])
     assert capfd.readouterr() == ("", "")

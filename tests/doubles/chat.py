@@ -165,3 +165,11 @@ def base_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same without a chat template."""
     pytest.importorskip("transformers")
     return save_tiny_llama(tmp_path_factory.mktemp("models") / "base-llama", template=None)
+
+
+@pytest.fixture(scope="session")
+def roomy_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama that can read a whole prompt; what it writes is noise."""
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("models") / "roomy-llama"
+    return save_tiny_llama(folder, positions=4096)
