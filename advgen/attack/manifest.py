@@ -14,6 +14,7 @@ from advgen.errors import RunError
 from advgen.generation import Describer, Synthesizer
 from advgen.generation.layout import RunLayout
 from advgen.imagesets import load_image_set
+from advgen.mining import open_encoder
 from advgen.models import ClipModel
 from advgen.scoring.judges import Judge
 from advgen.store import write_atomic
@@ -32,7 +33,15 @@ _PACKAGES = (
     "sentence-transformers",
     "openai",
 )
-_IDENTITY = ("attacked_model", "lens_images", "text_pool", "describer", "synthesizer", "judge")
+_IDENTITY = (
+    "attacked_model",
+    "lens_images",
+    "text_pool",
+    "sentence_encoder",
+    "describer",
+    "synthesizer",
+    "judge",
+)
 
 
 def make_manifest(
@@ -61,6 +70,7 @@ def make_manifest(
             "fingerprint": images.fingerprint,
         },
         "text_pool": {"name": pool.name, "texts": len(pool.texts), "sha256": pool.sha256},
+        "sentence_encoder": _encoder(config),
         "describer": {"name": describer.name, "revision": describer.revision},
         "synthesizer": {
             "name": synthesizer.name,
@@ -69,6 +79,12 @@ def make_manifest(
         },
         "judge": judge.name,
     }
+
+
+def _encoder(config: AttackConfig) -> dict[str, str] | None:
+    """What finds words like the target class."""
+    encoder = open_encoder(config.mining.similarity)
+    return None if encoder is None else {"name": encoder.name, "revision": encoder.revision}
 
 
 def keep_manifest(layout: RunLayout, manifest: dict[str, Any]) -> None:
