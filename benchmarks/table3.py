@@ -132,8 +132,8 @@ def figure(config: AttackConfig, table: Table) -> Figure:
             if paper is not None:
                 ax.plot(paper, row + offset, "o", mfc="none", mec="black", ms=8, mew=0.8)
     ax.plot([], [], "o", mfc="none", mec="black", ms=8, mew=0.8, label="paper (OpenAI ViT-B-32)")
-    if not judged:
-        ax.set_xlabel("attack success rate of all images, unverified (%), 95 % Wilson interval")
+    kind = "verified images" if judged else "all images, unverified"
+    ax.set_xlabel(f"success in % of {kind}\n95 % Wilson intervals over {config.repeats} repeats")
     ax.legend(frameon=False, fontsize="small")
     return figure_of(ax)
 

@@ -7,6 +7,7 @@
     images/PAIR/METHOD/rR/dDD-iII.png
     units/PAIR/METHOD/rR/dDD.json    scored rows of one description, when all its images are there
     records.parquet, report.html, contact.png
+    judgements/NAME.jsonl, decisions.jsonl, review.sqlite    what judges and people say of the images
 
 Every file appears whole or not at all (`store.write_atomic`), so a run that was killed at any
 moment continues from what is on disk.
@@ -84,6 +85,21 @@ class RunLayout:
     def contact(self) -> Path:
         """The picture for people."""
         return self.root / "contact.png"
+
+    @property
+    def judgements(self) -> Path:
+        """Folder of what judges said, a file per judge."""
+        return self.root / "judgements"
+
+    @property
+    def decisions(self) -> Path:
+        """What people decided."""
+        return self.root / "decisions.jsonl"
+
+    @property
+    def votes(self) -> Path:
+        """The review of this run alone, an SQLite file."""
+        return self.root / "review.sqlite"
 
     def image(self, cell: Cell, description: int, index: int) -> Path:
         """Image `index` of a description."""
