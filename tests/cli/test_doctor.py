@@ -75,3 +75,10 @@ def test_the_sandbox_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (result.exit_code, table["ok"]) == (0, True), result.output
     assert {check["state"] for check in table["checks"]} == {"ok"}
     assert all(set(check) == {"name", "state", "message", "todo"} for check in table["checks"])
+
+
+def test_settings_are_those_of_an_attack(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(doctor, "examine", lambda config: seen.append(config) or [GOOD])
+    assert run("--pool", "words-10", "--set", "describe.options.model=m").exit_code == 0
+    assert (seen[0].text.pool, seen[0].describe.options) == ("words-10", {"model": "m"})
