@@ -45,7 +45,7 @@ class Variant:
 
 PLAIN = Variant(1, 10, 10)
 CHOSEN = Variant(5, 25, 10)
-"""Of those that led on the tuning pairs the one with the fewest rounds: each loads the describer."""
+"""Of the leaders on the tuning pairs the one with fewest rounds, each of which loads the describer."""
 TRIED = (
     PLAIN,
     Variant(1, 25, 10),

@@ -1,10 +1,12 @@
-"""The sandbox's figures: the world, its CLIPs, the attack's cost, the four methods side by side.
+"""The sandbox's figures: the world, its CLIPs, the attack's cost.
 
     python -m benchmarks.sandbox                 # everything, prints and keeps results/sandbox.json
-    python -m benchmarks.sandbox --part models   # world | models | cost | methods
+    python -m benchmarks.sandbox --part models   # world | models | cost
     python -m benchmarks.sandbox --docs          # rewrite docs/sandbox.md from the kept results
 
-The bars beside the figures are the design's; a figure that misses its bar says so.
+How the attack's methods compare is measured by `benchmarks.closed_loop --pairs scored` (and, in the
+paper's form, by `benchmarks.table3`); the page shows that too. The bars beside the figures are the
+design's; a figure that misses its bar says so.
 """
 
 from __future__ import annotations
@@ -16,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sandbox_docs import write_docs
-from benchmarks.sandbox_parts import cost, methods, models, world
+from benchmarks.sandbox_parts import cost, models, world
 
 RESULTS = Path(__file__).parent / "results" / "sandbox.json"
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "world": world,
     "models": models,
     "cost": cost,
-    "methods": methods,
 }
 
 

@@ -13,6 +13,7 @@ from advgen.sandbox.clip import packaged_checkpoints
 from advgen.sandbox.training.recipes import RECIPES
 
 HERE = Path(__file__).parent
+ATTACK = HERE / "results" / "closed_loop_scored.json"
 DOCS = HERE.parent / "docs" / "sandbox.md"
 
 
@@ -27,10 +28,11 @@ def write_docs(kept: dict[str, Any]) -> Path:
         name: json.loads((weights / name / "training.json").read_text(encoding="utf-8"))
         for name in packaged_checkpoints()
     }
-    parts = {name: kept.get(name) for name in ("world", "models", "methods", "cost")}
+    parts = {name: kept.get(name) for name in ("world", "models", "cost")}
     page = environment.get_template("sandbox.md.j2").render(
         **parts,
         trainings=trainings,
+        attack=json.loads(ATTACK.read_text(encoding="utf-8"))["table"],
         missing=[name for name in RECIPES if name not in trainings],
         percent=percent,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -14,7 +13,6 @@ from typing import Any
 
 import torch
 
-from advgen.config import METHODS, attack_config, read_preset
 from advgen.lens import SecondOrderLens, ablated_representations, classification_accuracy
 from advgen.models import DEFAULT_TEMPLATES, ClipModel, encode_classes, load_clip
 from advgen.records import ClassPair
@@ -23,15 +21,12 @@ from advgen.sandbox.images import SandboxImages
 from advgen.sandbox.lexicon import load_lexicon
 from advgen.sandbox.measure import PAPER_PAIRS, embed_images, pair_accuracy, zero_shot_accuracy
 from advgen.sandbox.sprites import variants
-from advgen.scoring import Rate, pool
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SINGLE_IMAGES = 2720
 ABLATION_IMAGES = 1360
 PAIR_IMAGES = 200
 SEED = 1234
-REPEATS = 3
-IMAGES = 100
 
 
 def line(name: str, value: str, bar: str = "", met: bool | None = None) -> None:
@@ -168,79 +163,6 @@ def cost() -> dict[str, Any]:
     shown = figures["help_seconds"]
     line("advgen --help", f"{shown:.2f} s", "<= 0.5 s", shown <= 0.5)
     return figures
-
-
-def methods() -> dict[str, Any]:
-    """The four methods over the paper's five pairs, three repeats of 100 images each."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["attack", "--out", f"{folder}/run", "--json"]
-        command += ["--repeats", str(REPEATS), "--images", str(IMAGES)]
-        for pair in PAPER_PAIRS:
-            command += ["--pair", str(pair)]
-        for method in METHODS:
-            command += ["--method", method]
-        rows = json.loads(_advgen(command, dict(os.environ)))["results"]
-    settings = attack_config({**read_preset("sandbox"), "pairs": [str(p) for p in PAPER_PAIRS]})
-    print(f"model {settings.model.name}, {REPEATS} repeats x {IMAGES} images; success rate in %")
-    print(f"{'method':<16}" + "".join(f"{pair!s:>18}" for pair in PAPER_PAIRS) + f"{'pooled':>28}")
-    table: dict[str, Any] = {}
-    for method in METHODS:
-        cells = {str(pair): _pool(rows, method, str(pair)) for pair in PAPER_PAIRS}
-        total = _pool(rows, method, None)
-        table[method] = {
-            "pairs": {pair: rate.attack_success_rate for pair, rate in cells.items()},
-            "pooled": total.attack_success_rate,
-            "interval": total.interval,
-            "fooled": total.fooled,
-            "images": total.images,
-            "verified": total.verified,
-            "fooled_verified": total.fooled_verified,
-            "repeats": _repeats(rows, method),
-        }
-        print(
-            f"{method:<16}"
-            + "".join(f"{_percent(rate):>18}" for rate in cells.values())
-            + f"{_percent(total):>12} {_interval(total):>15}"
-        )
-    ours = table["second-order"]["interval"]
-    for other in ("random", "random-words", "similar-words"):
-        theirs = table[other]["interval"]
-        apart = bool(ours and theirs and ours[0] > theirs[1])
-        bar = "reported" if other == "similar-words" else "intervals apart"
-        line(
-            f"second-order above {other}",
-            "yes" if apart else "no",
-            bar,
-            apart if bar != "reported" else None,
-        )
-        table[other]["second_order_apart"] = apart
-    return table
-
-
-def _pool(rows: list[dict[str, Any]], method: str, pair: str | None) -> Rate:
-    return pool(
-        Rate(row["images"], row["fooled"], row["verified"], row["fooled_verified"])
-        for row in rows
-        if row["method"] == method and pair in (None, row["pair"])
-    )
-
-
-def _repeats(rows: list[dict[str, Any]], method: str) -> list[float | None]:
-    rates = []
-    for repeat in range(REPEATS):
-        chosen = [row for row in rows if row["repeat"] == repeat]
-        rates.append(_pool(chosen, method, None).attack_success_rate)
-    return rates
-
-
-def _percent(rate: Rate) -> str:
-    share = rate.attack_success_rate
-    return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _interval(rate: Rate) -> str:
-    interval = rate.interval
-    return "-" if interval is None else f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
 def _advgen(arguments: list[str], environment: dict[str, str]) -> str:
