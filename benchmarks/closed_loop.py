@@ -45,7 +45,7 @@ class Variant:
 
 PLAIN = Variant(1, 10, 10)
 CHOSEN = Variant(5, 25, 10)
-"""Of the leaders on the tuning pairs the one with fewest rounds, each of which loads the describer."""
+"""Of the leaders on the tuning pairs the one with fewest rounds: each loads the describer anew."""
 TRIED = (
     PLAIN,
     Variant(1, 25, 10),
