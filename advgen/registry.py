@@ -161,12 +161,23 @@ REGISTRY = Registry(
         "judge": {
             "sandbox": "advgen.sandbox.judge:SandboxJudge",
             "none": "advgen.scoring.judges:NoJudge",
+            "vlm": Entry("advgen.judging.vlm:open_vlm", extra="real"),
+            "owlv2": Entry("advgen.judging.owlv2:open_owlv2", extra="real"),
+            "server": Entry("advgen.judging.server_vlm:open_server", extra="real"),
         },
         "chat model": {
             "openai": Entry("advgen.chat.openai_chat:open_openai", extra="real"),
             "llama": Entry("advgen.chat.llama_chat:open_llama", extra="real"),
         },
-        "exporter": {},
+        "exporter": {
+            "imagefolder": "advgen.exports.imagefolder:ImageFolder",
+            "parquet": "advgen.exports.parquet:ParquetFiles",
+            "clip-benchmark": "advgen.exports.clip_benchmark:ClipBenchmark",
+            "fiftyone": "advgen.exports.fiftyone:FiftyOne",
+            "label-studio": "advgen.exports.label_studio:LabelStudio",
+            "argilla": "advgen.exports.argilla:Argilla",
+            "csv": "advgen.exports.csv_table:CsvTable",
+        },
     }
 )
 

@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import random
 import signal
 import socket
 import statistics
@@ -30,7 +31,6 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from advgen.attack.records_file import write_records
 from advgen.generation.layout import RunLayout, encode_png
 from advgen.records import Sample
 from advgen.review import Filters, ReviewStore
@@ -45,6 +45,8 @@ TRIALS = 40
 
 def make_run(root: Path, rows: int) -> Path:
     """A run directory with so many rows over twenty images."""
+    from advgen.attack.records_file import write_records
+
     images = []
     for number in range(20):
         data = encode_png(Image.new("RGB", (64, 64), (12 * number, 120, 90)), {"number": number})
@@ -141,7 +143,7 @@ def speed_of_page(url: str) -> dict[str, float]:
 
         def vote() -> None:
             nonlocal item
-            answer = post_vote(client, csrf, item, f"page-{next(tokens)}").raise_for_status()
+            answer = post_vote(client, csrf, item, f"page-{next(tokens):06d}").raise_for_status()
             item = answer.json()["item"]["id"]
 
         def picture() -> None:
@@ -159,7 +161,7 @@ def speed_of_page(url: str) -> dict[str, float]:
 @contextmanager
 def entered(url: str, reviewer: str) -> Iterator[tuple[httpx.Client, str]]:
     """A client that has said who it is, and the word that its posts carry."""
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=30, trust_env=False, verify=False) as client:
         client.cookies.set("advgen_reviewer", reviewer)
         yield client, client.get("/api/session").raise_for_status().json()["csrf"]
 
@@ -191,7 +193,7 @@ def post_share(url: str, reviewer: str, items: list[str], acknowledged: Any) -> 
                     with acknowledged.get_lock():
                         acknowledged.value += 1
         except httpx.HTTPError:
-            time.sleep(0.05)
+            time.sleep(0.25)
 
 
 @contextmanager
@@ -240,7 +242,8 @@ def post_under_kills(database: Path, votes: int, kills: int) -> dict[str, Any]:
     acknowledged = multiprocessing.Value("i", 0)
     arguments = [(f"http://127.0.0.1:{port}", *both) for both in zip(names, shares, strict=True)]
     clients = [
-        multiprocessing.Process(target=post_share, args=(*some, acknowledged)) for some in arguments
+        multiprocessing.Process(target=post_share, args=(*some, acknowledged), daemon=True)
+        for some in arguments
     ]
     started, killed_at = time.perf_counter(), []
     for client in clients:
@@ -280,9 +283,14 @@ def kept_votes(database: Path, shares: dict[str, list[str]]) -> tuple[int, int]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+    """A port that nobody listens on, below those that connections take for themselves."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+        except OSError:
+            continue
+    raise SystemExit("no port is free")
 
 
 def measure(folder: Path, rows: int, votes: int, kills: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     images/PAIR/METHOD/rR/dDD-iII.png
     units/PAIR/METHOD/rR/dDD.json    scored rows of one description, when all its images are there
     records.parquet, report.html, contact.png
-    judgements/NAME.jsonl, decisions.jsonl, review.sqlite    what judges and people say of the images
+    judgements/NAME.jsonl, decisions.jsonl, review.sqlite    what judges and people say
 
 Every file appears whole or not at all (`store.write_atomic`), so a run that was killed at any
 moment continues from what is on disk.
