@@ -179,11 +179,12 @@ def serve(store: ReviewStore, host: str, port: int, reviewer: str | None) -> Non
     import uvicorn
 
     from advgen.review.app import create_app
+    from advgen.review.heatmaps import Heatmaps
 
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     listening = listen(host, port)
     config = uvicorn.Config(
-        create_app(store, token=token, reviewer=reviewer),
+        create_app(store, token=token, reviewer=reviewer, heatmap=Heatmaps()),
         log_level="warning",
         access_log=False,
         server_header=False,
