@@ -212,7 +212,7 @@ class _Work:
                 "link": licence.link,
                 "terms": [{"name": term.name, "link": term.link} for term in licence.terms],
             },
-            "counts": self.tally.to_json(),
+            "counts": self.tally.to_json(settings.policy),
             "configs": configs,
             "files": {
                 path: _facts(layout.root / path)

@@ -148,10 +148,38 @@ def _context(build: Mapping[str, Any]) -> dict[str, Any]:
         "reviewed": counts["reviewed"],
         "mean_agreement": counts["mean_agreement"],
         "policy": build["policy"],
+        "audit": _audit(counts["audit"]),
         "dropped": ", ".join(dropped),
         "first_config": next(iter(build["configs"])),
         "licence": build["licence"],
     }
+
+
+def _audit(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The audit of judges that guess, as texts; None where none was heard."""
+    if found is None:
+        return None
+    return {
+        "reference": " and ".join(found["reference"]) or "nobody",
+        "accepted": found["accepted"],
+        "false": _share(found["false_accepts"]),
+        "judges": {
+            judge: {
+                name: {side: _share(share) for side, share in sides.items()}
+                for name, sides in table.items()
+            }
+            for judge, table in found["questions"].items()
+        },
+    }
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    """`2 of 40, 5.0 % (1.4 to 16.5 %)`; `none checked` without images."""
+    if not share["of"]:
+        return "none checked"
+    low, high = (100 * bound for bound in share["interval"])
+    percent = f"{100 * share['rate']:.1f} % ({low:.1f} to {high:.1f} %)"
+    return f"{share['count']} of {share['of']}, {percent}"
 
 
 def _pair_row(pair: str, row: Mapping[str, int]) -> dict[str, Any]:

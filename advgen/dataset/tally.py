@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from advgen.dataset.verification import Held
+from advgen.judging.audit import Case, audit
+from advgen.judging.policy import Policy, is_exact
 from advgen.records import Sample
 from advgen.scoring import Rate
 
@@ -26,6 +28,7 @@ class Tally:
         dropped: Reason -> images left out.
         reviewed: Rows that people decided on.
         agreement: Sum of their reviewers' agreement.
+        cases: Images that judges who guess have looked at, for their audit; without long texts.
     """
 
     pairs: dict[str, Rate] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     reviewed: int = 0
     agreement: float = 0.0
+    cases: list[Case] = field(default_factory=list)
 
     def see(self, sample: Sample, held: Held) -> None:
         """Count an image of a run."""
@@ -44,6 +48,9 @@ class Tally:
         own = Rate(1, int(sample.fooled), int(held.accepted), int(sample.fooled and held.accepted))
         self.pairs[pair] = self.pairs.get(pair, Rate(0, 0, 0, 0)) + own
         self.statuses[held.verification.status] += 1
+        if not all(is_exact(row.judge) for row in held.judgements):
+            short = dataclasses.replace(sample, truth="", description="", words=(), undrawn=())
+            self.cases.append(Case(short, held.judgements, held.decision))
 
     def drop(self, reason: str) -> None:
         """Count an image that is left out."""
@@ -60,9 +67,10 @@ class Tally:
             self.reviewed += 1
             self.agreement += held.decision.agreement
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts as they stand in `build.json`."""
+    def to_json(self, policy: Policy) -> dict[str, Any]:
+        """The counts as they stand in `build.json`, with the audit of judges that guess."""
         return {
+            "audit": audit(self.cases, policy).to_json() if self.cases else None,
             "seen": sum(self.statuses.values()),
             "rows": sum(self.released.values()),
             "dropped": dict(sorted(self.dropped.items())),

@@ -13,6 +13,7 @@ from advgen.dataset import BuildSettings, DatasetLayout, build_dataset, features
 from advgen.decisions import Decision, Judgement, write_rows
 from advgen.errors import ConfigError, DataError
 from advgen.generation.layout import RunLayout
+from advgen.judging.policy import Policy
 from advgen.records import Sample
 from advgen.store import sha256_file
 
@@ -200,6 +201,31 @@ def test_judges_of_two_families_verify_what_did_not_fool_the_model(tmp_path: Pat
     assert [row["id"].partition("/")[2] for row in rows] == quiet
     assert [judge["name"] for judge in rows[0]["verification"]["judges"]] == ["owlv2:m", "vlm:m"]
     assert "wait for people and count as not verified" in read_built(report.root).card
+
+
+def test_judges_that_guess_are_audited_against_the_exact_one(
+    run: RunLayout, tmp_path: Path
+) -> None:
+    own = copy(run, tmp_path / "own")
+    samples = read_records(own.records)
+    for judge in ("vlm:m", "owlv2:m"):
+        rows = [
+            Judgement(s.id, s.sha256, judge, "r", 0.99 if index else 0.01, 0.99)
+            for index, s in enumerate(samples)
+        ]
+        write_rows(rows, own.judgements / f"{judge.partition(':')[0]}.jsonl")
+    settings = BuildSettings(policy=Policy(fooled_to_people=False))
+    built = read_built(build_dataset([own.root], tmp_path / "d", settings).root)
+    found = built.build["counts"]["audit"]
+    assert found["reference"] == ["sandbox"]
+    assert found["accepted"] == found["false_accepts"]["of"] == 5
+    seen = found["questions"]["vlm:m"]["true_present"]["true_positive"]
+    assert (seen["count"], seen["of"]) == (5, 6)
+    low, high = (100 * bound for bound in seen["interval"])
+    assert f"5 of 6, 83.3 % ({low:.1f} to {high:.1f} %)" in built.card
+    assert "**Audit** of these judges against sandbox: of 5 images" in built.card
+    plain = read_built(build_dataset([run.root], tmp_path / "plain").root)
+    assert plain.build["counts"]["audit"] is None and "**Audit**" not in plain.card
 
 
 def test_only_fooled(run: RunLayout, tmp_path: Path) -> None:
