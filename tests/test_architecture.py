@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "advgen"
 ROOMS = [
     "errors",
+    "versions",
     "toml",
     "english",
     "records",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from advgen.models import ClipModel
 from advgen.scoring.judges import Judge
 from advgen.store import write_atomic
 from advgen.text import load_pool
+from advgen.versions import installed_versions
 
 _PACKAGES = (
     "advgen",
@@ -57,7 +57,7 @@ def make_manifest(
     return {
         "config_sha256": hashlib.sha256(attack_toml(config).encode()).hexdigest(),
         "seed": config.seed,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": installed_versions(_PACKAGES),
         "machine": {
             "system": platform.system(),
             "arch": platform.machine(),
@@ -113,13 +113,3 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RunError(f"{path} is not JSON ({error}); restore it or use another --out") from error
     return before if isinstance(before, dict) else {}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found

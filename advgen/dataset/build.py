@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from advgen.dataset.verification import Held, open_bench
 from advgen.errors import ConfigError, DataError
 from advgen.records import ClassPair, Sample
 from advgen.store import canonical_json, sha256_file, write_atomic
+from advgen.versions import installed_versions
 
 MAX_CONFIGS = 50
 """The Hub reads configs from the card, whose size is limited."""
@@ -198,7 +197,7 @@ class _Work:
             "name": name,
             "created_at": self.created_at,
             "seed": settings.seed,
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": installed_versions(_PACKAGES),
             "settings": {
                 "include_unverified": settings.include_unverified,
                 "only_fooled": settings.only_fooled,
@@ -236,13 +235,3 @@ def _open_runs(roots: Sequence[Path]) -> list[Run]:
 
 def _facts(path: Path) -> dict[str, Any]:
     return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found

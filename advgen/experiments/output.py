@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from advgen.experiments.subject import Subject
 from advgen.imagesets import ImageSet
 from advgen.imagesets.batches import Skipped
 from advgen.store import canonical_json, write_atomic
+from advgen.versions import installed_versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +46,7 @@ def provenance(subject: Subject, *, skipped: Sequence[Skipped] = ()) -> dict[str
         },
         "lens_images": _images(subject.summarised.images),
         "layers": list(subject.layers),
-        "versions": _versions(),
+        "versions": installed_versions(_PACKAGES),
     }
 
 
@@ -142,16 +141,6 @@ def percent(share: float) -> str:
 
 def _images(images: ImageSet) -> dict[str, Any]:
     return {"name": images.name, "count": len(images), "fingerprint": images.fingerprint}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 def _cell(value: str | int | float | None) -> str:

@@ -1,6 +1,7 @@
-import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,18 +90,52 @@ def test_memory_that_does_not_suffice_for_the_weights(monkeypatch: pytest.Monkey
         load_index(Source("a/b", "1" * 40))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("sentencepiece") is not None, reason="sentencepiece is installed"
-)
-def test_a_sentencepiece_tokenizer_names_the_packages_it_needs(
-    tiny_if: SimpleNamespace, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(tiny_if.stage1, tmp_path / "stage1")
+@pytest.fixture(scope="module")
+def pieces_only(tiny_if: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A first stage whose tokenizer is a sentencepiece file alone, as in IF's own repositories."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    folder = Path(shutil.copytree(tiny_if.stage1, tmp_path_factory.mktemp("pieces") / "stage1"))
     (folder / "tokenizer" / "tokenizer.json").unlink()
-    (folder / "tokenizer" / "spiece.model").write_bytes(b"\n\x0b\n\x05<pad>\x18\x03")
-    source = pinned_source(str(folder))
-    with pytest.raises(ModelError, match="pip install sentencepiece protobuf"):
-        load_tokenizer(load_index(source), "tokenizer", source)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a dog on grass", "the moon in a photo", "a cat by the sea"] * 9),
+        model_prefix=str(folder / "tokenizer" / "spiece"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    return folder
+
+
+def test_a_sentencepiece_tokenizer_is_read(pieces_only: Path) -> None:
+    source = pinned_source(str(pieces_only))
+    tokenizer = load_tokenizer(load_index(source), "tokenizer", source)
+    short, long = (len(tokenizer(text).input_ids) for text in ("a dog", "a dog on grass, a dog"))
+    assert 2 <= short < long
+
+
+def test_without_its_packages_a_sentencepiece_tokenizer_names_them(pieces_only: Path) -> None:
+    script = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "gone = ('sentencepiece', 'google.protobuf', 'tiktoken')\n"
+        "importlib.util.find_spec = lambda name, *a: None if name in gone else find(name, *a)\n"
+        "sys.modules['sentencepiece'] = None\n"
+        "from advgen.errors import ModelError\n"
+        "from advgen.generation.synthesizers.loading import *\n"
+        "source = pinned_source(sys.argv[1])\n"
+        "try:\n"
+        "    load_tokenizer(load_index(source), 'tokenizer', source)\n"
+        "except ModelError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
+    command = [sys.executable, "-c", script, str(pieces_only)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "needs two packages more: pip install sentencepiece protobuf" in done.stderr
 
 
 def test_a_revision_may_follow_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
