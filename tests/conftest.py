@@ -14,7 +14,13 @@ from hypothesis import settings
 
 from advgen.records import Sample
 
-pytest_plugins = ["doubles.chat", "doubles.clip", "doubles.diffusion", "doubles.sentences"]
+pytest_plugins = [
+    "doubles.browser",
+    "doubles.chat",
+    "doubles.clip",
+    "doubles.diffusion",
+    "doubles.sentences",
+]
 
 # Shapes and types in the signatures of the rooms that pass tensors are checked at every call.
 # Tests import these rooms after this file, so the hook sees all of them.

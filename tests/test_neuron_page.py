@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +28,6 @@ from advgen.neurons import NeuronCard, NeuronFacts, SignedWord, TopImage
 from advgen.plots import TARGET_COLOR, norm_edges, norm_histogram
 from advgen.records import Neuron
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 WORDS = (SignedWord("<b>dog</b>", 0.5), SignedWord("hot air balloon", 0.25), SignedWord("x", -0.4))
 NORMS = np.concatenate([np.geomspace(0.01, 0.3, 90), np.linspace(0.5, 1.25, 10)])
 CONTRAST = """
@@ -209,17 +206,6 @@ def test_the_assumed_size_of_a_picture_holds_for_noise_free_photographs() -> Non
     with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as small:
         assert (small.format, small.size) == ("WEBP", (192, 192))
     assert len(uri) <= 192 * 192 * BYTES_PER_PIXEL
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not there")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -13,20 +12,7 @@ from advgen.report import ReportData, render_report
 from advgen.scoring import success_rate
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there"),
-]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = pytest.mark.integration
 BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
 BLANK["tuple[str, ...]"] = ()
 EMPTY = {field.name: BLANK[str(field.type)] for field in dataclasses.fields(Sample)}
@@ -119,14 +105,6 @@ def page_url(tmp_path_factory) -> str:
     html = render_report(run_data(), image_bytes=lambda _: buffer.getvalue())
     path.write_text(html, encoding="utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
