@@ -13,6 +13,7 @@ from advgen.attack import Progress, Silent
 from advgen.dataset.card import make_card, merge_card
 from advgen.dataset.croissant import make_croissant
 from advgen.dataset.duplicates import Seen
+from advgen.dataset.fiftyone import hub_config
 from advgen.dataset.licences import Licence, compose_licence
 from advgen.dataset.reading import FORMAT_VERSION, DatasetLayout
 from advgen.dataset.rows import Picture, Source, make_row
@@ -66,6 +67,7 @@ def build_dataset(
             card = merge_card(before.read_text(encoding="utf-8"), card)
         write_atomic(work.layout.card, card)
         write_atomic(work.layout.croissant, make_croissant(build))
+        write_atomic(work.layout.fiftyone, hub_config(build["name"], licence.identifier))
     return BuildReport(out, build, licence)
 
 

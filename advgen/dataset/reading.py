@@ -2,6 +2,7 @@
 
 README.md            the card
 croissant.json       the same for machines
+fiftyone.yml         how FiftyOne reads the rows
 data/test-00000-of-0000N.parquet, or data/PAIR/test-... with one config per pair
 build.json           runs, manifests, policy, counts, seeds, versions
 dropped.jsonl        what was left out, and why
@@ -40,6 +41,11 @@ class DatasetLayout:
     def croissant(self) -> Path:
         """Metadata for machines."""
         return self.root / "croissant.json"
+
+    @property
+    def fiftyone(self) -> Path:
+        """How FiftyOne reads the rows."""
+        return self.root / "fiftyone.yml"
 
     @property
     def data(self) -> Path:

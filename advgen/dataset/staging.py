@@ -10,7 +10,7 @@ from pathlib import Path
 from advgen.dataset.reading import DatasetLayout
 from advgen.errors import DataError, StoreError
 
-OWN = ("README.md", "croissant.json", "data", "build.json", "dropped.jsonl")
+OWN = ("README.md", "croissant.json", "data", "build.json", "dropped.jsonl", "fiftyone.yml")
 """What a build writes; everything else in an old dataset is a person's and moves along."""
 
 

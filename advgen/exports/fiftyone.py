@@ -1,9 +1,10 @@
-"""FiftyOne: `FiftyOneImageClassificationDataset` on disk, and the config of a Hub repository."""
+"""FiftyOne: `FiftyOneImageClassificationDataset` on disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from advgen.dataset.fiftyone import fiftyone_yaml
 from advgen.exports.files import write_file, write_json
 from advgen.exports.names import ImageNames
 from advgen.exports.protocol import ExportOptions
@@ -32,27 +33,5 @@ class FiftyOne:
         return [
             *files,
             write_json(out / "labels.json", {"classes": classes, "labels": labels}),
-            write_file(out / "fiftyone.yml", _yaml(config)),
+            write_file(out / "fiftyone.yml", fiftyone_yaml(config)),
         ]
-
-
-def hub_config(name: str, licence: str | None = None) -> str:
-    """`fiftyone.yml` of a Hub repository with the built Parquet files.
-
-    With it `fiftyone.utils.huggingface.load_from_hub(REPO)` needs no further arguments.
-    """
-    config: dict[str, object] = {
-        "classification_fields": ["true_class", "target_class"],
-        "filepath": "image",
-        "format": "ParquetFilesDataset",
-        "name": name,
-    }
-    if licence is not None:
-        config["license"] = licence
-    return _yaml(config)
-
-
-def _yaml(values: dict) -> str:
-    import yaml
-
-    return yaml.safe_dump({**values, "tags": ["fiftyone", "image", "image-classification"]})

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 from doubles.runs import change_rows, write_run
 
 from advgen.attack.records_file import read_records
@@ -226,6 +227,14 @@ def test_judges_that_guess_are_audited_against_the_exact_one(
     assert "**Audit** of these judges against sandbox: of 5 images" in built.card
     plain = read_built(build_dataset([run.root], tmp_path / "plain").root)
     assert plain.build["counts"]["audit"] is None and "**Audit**" not in plain.card
+
+
+def test_fiftyone_is_told_how_to_read_the_rows(run: RunLayout, tmp_path: Path) -> None:
+    report = build_dataset([run.root], tmp_path / "d", BuildSettings(name="drawn"))
+    config = yaml.safe_load(DatasetLayout(report.root).fiftyone.read_text(encoding="utf-8"))
+    assert (config["name"], config["filepath"]) == ("drawn", "image")
+    columns = set(read_built(report.root).dataset.column_names)
+    assert {config["filepath"], *config["classification_fields"]} <= columns
 
 
 def test_only_fooled(run: RunLayout, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from advgen.dataset.fiftyone import hub_config
 from advgen.exports import ExportOptions, export_dataset, open_source
-from advgen.exports.fiftyone import hub_config
 from advgen.exports.label_studio import labels_xml
 
 INTERFACE = """\
