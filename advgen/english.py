@@ -6,6 +6,7 @@ Words are compared whole and inflected, never as substrings: `caterpillar` does 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _IRREGULAR = {
     "calf": "calves",
@@ -126,6 +127,18 @@ def names(text: str, name: str) -> bool:
     words = words_of(text)
     pieces = [piece for word in words for piece in word.split("-")]
     return mentions(words, name) or mentions(pieces, name.replace("-", " "))
+
+
+def split_at(text: str, forms: Iterable[str]) -> list[str]:
+    """The text in pieces: every second one, from the second on, is one of the forms, whole.
+
+    Case does not matter; where forms overlap the longest is taken. Joined, the pieces are the text.
+    """
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    if not longest_first:
+        return [text]
+    pattern = "|".join(map(re.escape, longest_first))
+    return re.split(rf"(?<!\w)({pattern})(?!\w)", text, flags=re.IGNORECASE)
 
 
 def _contains(words: list[str], part: list[str]) -> bool:

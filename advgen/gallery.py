@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 from PIL import Image
 
-from advgen.english import inflections
+from advgen.english import inflections, split_at
 from advgen.errors import AdvgenError
 from advgen.records import Sample
 
@@ -112,13 +111,9 @@ def mark_words(
     marked = {form for word in words for form in inflections(word)}
     missing = {form for word in undrawn for form in inflections(word)}
     subject = inflections(true_class)
-    forms = sorted(marked | subject, key=lambda form: (-len(form), form))
-    if not forms:
-        return Markup.escape(text)
-    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, forms))})(?!\w)", re.IGNORECASE)
     return Markup("").join(
         _marked(part, marked, missing, subject) if number % 2 else Markup.escape(part)
-        for number, part in enumerate(pattern.split(text))
+        for number, part in enumerate(split_at(text, marked | subject))
     )
 
 

@@ -9,6 +9,7 @@ from advgen.english import (
     names,
     plural,
     regular_plural,
+    split_at,
     with_article,
     words_of,
 )
@@ -141,3 +142,13 @@ def test_a_name_is_found_whole_or_inside_a_hyphenated_word(
 @given(st.text(max_size=30), st.text(max_size=10))
 def test_any_text_and_name_can_be_compared(text: str, name: str) -> None:
     assert names(f"{text} {name}", name) or not words_of(name)
+
+
+@given(st.text(max_size=40), st.sets(st.text(min_size=1, max_size=6), max_size=4))
+def test_the_pieces_of_a_text_are_the_text(text: str, forms: set[str]) -> None:
+    assert "".join(split_at(text, forms)) == text
+
+
+def test_the_longest_whole_form_is_taken_in_any_case() -> None:
+    pieces = split_at("A Stop sign, stops and a stopper", {"stop", "stop sign", "stops"})
+    assert pieces[1::2] == ["Stop sign", "stops"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from advgen.english import inflections, with_article
+from advgen.english import inflections, split_at, with_article
 from advgen.review.items import Item
 from advgen.review.thumbnails import image_size
 from advgen.review.votes import Vote
@@ -94,12 +93,7 @@ def vote_view(vote: Vote) -> dict[str, Any]:
 
 def marked_parts(text: str, words: Iterable[str]) -> list[tuple[str, bool]]:
     """The pieces of a text, each with whether it is one of the words (in any number, whole)."""
-    forms = {form for word in words for form in inflections(word)}
-    if not forms:
-        return [(text, False)]
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    pattern = "|".join(map(re.escape, longest_first))
-    pieces = re.split(rf"(?<!\w)({pattern})(?!\w)", text, flags=re.IGNORECASE)
+    pieces = split_at(text, {form for word in words for form in inflections(word)})
     return [(piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece]
 
 
