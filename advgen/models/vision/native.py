@@ -53,7 +53,7 @@ class NativeTower(VisionTower):
 
     def _pooling(self) -> Pooling:
         visual = self._visual
-        norm = self._norm(visual.ln_post)
+        norm = self.norm_weights(visual.ln_post)
         projection = self._wide(visual.proj)
         if visual.attn_pool is not None:
             return self._latent_pooling(visual.attn_pool, norm, projection)
@@ -80,9 +80,9 @@ class NativeTower(VisionTower):
             out=out,
             out_bias=out_bias,
         )
-        first = self._norm(pool.ln_q)(self._wide(pool.query[0]))
+        first = self.norm_weights(pool.ln_q)(self._wide(pool.query[0]))
         query = (weights.query @ first) + weights.query_bias
-        return LatentPooling(self._norm(pool.ln_k), query, weights, after, projection)
+        return LatentPooling(self.norm_weights(pool.ln_k), query, weights, after, projection)
 
     def _pool(self, stream: Tensor) -> Any:
         pooled, _ = self._visual._pool(stream)

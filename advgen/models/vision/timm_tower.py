@@ -100,7 +100,7 @@ class TimmTower(VisionTower):
         if projection is None:
             projection = (self._zeros(self.width) + 1).diag()
         norm_first = isinstance(trunk.norm, nn.LayerNorm)
-        norm = self._norm(trunk.norm if norm_first else trunk.fc_norm)
+        norm = self.norm_weights(trunk.norm if norm_first else trunk.fc_norm)
         if trunk.global_pool == "token":
             return TokenPooling(norm, projection)
         first = 0 if trunk.pool_include_prefix else trunk.num_prefix_tokens
@@ -126,7 +126,7 @@ class TimmTower(VisionTower):
             out_bias=out_bias,
         )
         first = 0 if self._trunk.pool_include_prefix else self._trunk.num_prefix_tokens
-        norm = self._norm(self._trunk.norm)
+        norm = self.norm_weights(self._trunk.norm)
         tokens = slice(first, None)
         return LatentPooling(norm, query, weights, None, projection, tokens=tokens)
 

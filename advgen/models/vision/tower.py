@@ -33,6 +33,16 @@ class VisionTower(ABC):
         self._blocks: Any = blocks
 
     @property
+    def visual(self) -> nn.Module:
+        """The tower itself."""
+        return self._visual
+
+    @property
+    def blocks(self) -> Any:
+        """Its residual blocks, with the module names of their kind."""
+        return self._blocks
+
+    @property
     def layers(self) -> int:
         """Number of blocks L."""
         return len(self._blocks)
@@ -97,9 +107,9 @@ class VisionTower(ABC):
             raise ValueError(f"layer must be in 0..{self.layers - 1}; got {layer}")
         block = self._blocks[layer]
         return BlockWeights(
-            ln_1=self._norm(self._norm_1(block)),
+            ln_1=self.norm_weights(self._norm_1(block)),
             heads=self._heads(block),
-            writes=self._scaled(self._write_map(layer).weight, self._scale_2(block)),
+            writes=self.scaled(self._write_map(layer).weight, self._scale_2(block)),
         )
 
     @torch.no_grad()
@@ -213,7 +223,8 @@ class VisionTower(ABC):
     def _zeros(self, size: int) -> Tensor:
         return torch.zeros(size, dtype=self.working_dtype, device=self.device)
 
-    def _norm(self, norm: nn.LayerNorm) -> NormWeights:
+    def norm_weights(self, norm: nn.LayerNorm) -> NormWeights:
+        """A layer norm in the working dtype; ones and zeros where it has no weights."""
         (width,) = norm.normalized_shape
         weight = self._zeros(width) + 1 if norm.weight is None else self._wide(norm.weight)
         bias = self._zeros(width) if norm.bias is None else self._wide(norm.bias)
@@ -237,11 +248,12 @@ class VisionTower(ABC):
     def _out(
         self, out: nn.Linear, heads: int, scale: nn.Module | None = None
     ) -> tuple[Tensor, Tensor]:
-        weight = self._scaled(out.weight, scale)
-        bias = self._zeros(len(weight)) if out.bias is None else self._scaled(out.bias, scale)
+        weight = self.scaled(out.weight, scale)
+        bias = self._zeros(len(weight)) if out.bias is None else self.scaled(out.bias, scale)
         return weight.view(len(weight), heads, -1).transpose(0, 1), bias
 
-    def _scaled(self, weight: Tensor, scale: nn.Module | None) -> Tensor:
+    def scaled(self, weight: Tensor, scale: nn.Module | None) -> Tensor:
+        """A weight or bias in the working dtype, times a layer scale where the block has one."""
         wide = self._wide(weight)
         if scale is None or isinstance(scale, nn.Identity):
             return wide
