@@ -22,6 +22,42 @@ TOTAL_LIMIT = 1200
 """What the limits of all pairs and methods add up to at most, down to 12 each."""
 
 
+MAP_SIDE = 160
+"""Longest side of a heat map in a report, in pixels."""
+MAPPED_PER_CELL = 6
+"""Images with heat maps per pair and method."""
+MAPPED_IN_ALL = 18
+"""Images with heat maps in a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedImage:
+    """One image of a report with both heat maps; contributions are in units of the margin.
+
+    Attributes:
+        sample: The row.
+        picture: Data URI of the image.
+        first_order: Data URI of its first-order heat map.
+        second_order: Data URI of its second-order heat map.
+        first_sum: What its patches add to the margin directly through attention heads.
+        second_sum: What they add through neurons and later heads.
+        description: Escaped text in which the spurious words and the true class are marked.
+    """
+
+    sample: Sample
+    picture: str
+    first_order: str
+    second_order: str
+    first_sum: float
+    second_sum: float
+    description: Markup
+
+    @property
+    def pair(self) -> str:
+        """`true:target`."""
+        return f"{self.sample.true_class}:{self.sample.target_class}"
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """One image of the gallery.
@@ -69,6 +105,26 @@ def choose(samples: Sequence[Sample], limit: int | None = None) -> list[Sample]:
     return sorted(shown, key=lambda row: (-row.margin, row.id))
 
 
+def choose_mapped(samples: Sequence[Sample]) -> list[Sample]:
+    """The rows that get heat maps: what fooled the model most, verified images first.
+
+    Per pair and method at most `MAPPED_PER_CELL`, fewer where there are many pairs and methods;
+    `MAPPED_IN_ALL` together, by falling margin.
+    """
+    cells: dict[tuple[str, str, str], list[Sample]] = {}
+    for row in samples:
+        cells.setdefault((row.true_class, row.target_class, row.method), [])
+        if row.fooled:
+            cells[row.true_class, row.target_class, row.method].append(row)
+    limit = min(MAPPED_PER_CELL, max(1, MAPPED_IN_ALL // max(1, len(cells))))
+    chosen = [
+        row
+        for rows in cells.values()
+        for row in sorted(rows, key=lambda row: (not row.verified, -row.margin, row.id))[:limit]
+    ]
+    return sorted(chosen, key=lambda row: (-row.margin, row.id))[:MAPPED_IN_ALL]
+
+
 def make_card(sample: Sample, image_bytes: Callable[[Sample], bytes]) -> Card:
     """The card of a row; an image that cannot be read becomes a card with the reason."""
     picture, fault = "", ""
@@ -79,9 +135,7 @@ def make_card(sample: Sample, image_bytes: Callable[[Sample], bytes]) -> Card:
     return Card(
         sample=sample,
         picture=picture,
-        description=mark_words(
-            sample.description, sample.words, undrawn=sample.undrawn, true_class=sample.true_class
-        ),
+        description=marked_description(sample),
         alt=f"Drawn from: {sample.description}",
         fault=fault,
     )
@@ -95,10 +149,23 @@ def thumbnail(data: bytes, side: int = SIDE) -> str:
     """
     with Image.open(io.BytesIO(data)) as opened:
         image = opened.convert("RGB")
+    return image_uri(image, side)
+
+
+def image_uri(image: Image.Image, side: int = SIDE, quality: int = 82) -> str:
+    """A WebP data URI of an RGB image, reduced to `side` pixels where it is larger."""
+    image = image.copy()
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=82, method=4)
+    image.save(buffer, format="WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def marked_description(sample: Sample) -> Markup:
+    """A row's description with its words marked, see `mark_words`."""
+    return mark_words(
+        sample.description, sample.words, undrawn=sample.undrawn, true_class=sample.true_class
+    )
 
 
 def mark_words(

@@ -169,6 +169,30 @@ REGISTRY = Registry(
             "openai": Entry("advgen.chat.openai_chat:open_openai", extra="real"),
             "llama": Entry("advgen.chat.llama_chat:open_llama", extra="real"),
         },
+        "segmenter": {
+            name: f"advgen.evaluate.segmentation.methods.{target}"
+            for name, target in {
+                "second-order": "second_order:SecondOrder",
+                "textspan": "textspan:TextSpan",
+                "raw-attention": "raw_attention:RawAttention",
+                "rollout": "rollout:Rollout",
+                "gradcam": "gradcam:GradCam",
+                "lrp": "lrp:Lrp",
+                "partial-lrp": "partial_lrp:PartialLrp",
+                "chefer": "chefer:Chefer",
+                "legrad": "legrad:LeGrad",
+                "maskclip": "maskclip:MaskClip",
+                "sclip": "sclip:Sclip",
+                "clearclip": "clearclip:ClearClip",
+                "gem": "gem:Gem",
+            }.items()
+        },
+        "mask set": {
+            "sandbox": "advgen.sandbox.masks:open_masks",
+            "imagenet-seg": Entry(
+                "advgen.evaluate.segmentation.gtsegs:open_gtsegs", extra="evaluate"
+            ),
+        },
         "exporter": {
             "imagefolder": "advgen.exports.imagefolder:ImageFolder",
             "parquet": "advgen.exports.parquet:ParquetFiles",

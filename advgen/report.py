@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from advgen.gallery import choose, make_card
+from advgen.gallery import MappedImage, choose, make_card
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 from advgen.records import Sample, WordList
 from advgen.report_tables import (
@@ -43,6 +43,8 @@ class ReportData:
         samples: Rows of `records.parquet`.
         results: One mapping per pair, method and repeat with `images`, `fooled`, `verified`,
             `fooled_verified`, `attack_success_rate` and `interval` (`CellResult.to_json`).
+        mapped: Images with heat maps, in the order shown.
+        unmapped: Why there are no heat maps, where there could be some.
     """
 
     title: str
@@ -51,6 +53,8 @@ class ReportData:
     words: Sequence[WordList]
     samples: Sequence[Sample]
     results: Sequence[Mapping[str, Any]]
+    mapped: Sequence[MappedImage] = ()
+    unmapped: str = ""
 
 
 def render_report(data: ReportData, *, image_bytes: Callable[[Sample], bytes]) -> str:

@@ -26,6 +26,7 @@ pytest_plugins = [
 # Tests import these rooms after this file, so the hook sees all of them.
 TENSOR_ROOMS = (
     "models.open_clip_model",
+    "models.hf_model",
     "models.text",
     "models.vision",
     "lens",
@@ -35,6 +36,7 @@ TENSOR_ROOMS = (
     "attack",
     "neurons",
     "experiments",
+    "evaluate",
     "sandbox.clip",
     "sandbox.measure",
     "sandbox.tokenizer",

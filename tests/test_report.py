@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from advgen.errors import DataError
-from advgen.gallery import choose, mark_words, thumbnail
+from advgen.gallery import MappedImage, choose, choose_mapped, mark_words, thumbnail
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 from advgen.records import ClassPair, DroppedWord, MinedWord, Neuron, NeuronShare, Sample, WordList
 from advgen.report import ReportData, render_report, word_groups
@@ -290,6 +290,48 @@ def test_no_rate_is_shown_where_nothing_was_verified() -> None:
     assert "No image was verified, so there is no attack success rate." in page.text
     assert "no rate: none verified" in page.text
     assert "2 of 2, 95 %:" in page.text
+
+
+def mapped(row: Sample, first_sum: float = 0.125) -> MappedImage:
+    return MappedImage(row, *[thumbnail(png(row))] * 3, first_sum, -0.25, mark_words("a pond", ()))
+
+
+def test_heat_maps_stand_beside_their_image_with_their_sums() -> None:
+    rows = [sample(0), sample(1, verified=False)]
+    html = render_report(data(rows, mapped=[mapped(row) for row in rows]), image_bytes=png)
+    page = Page(html)
+    assert page.open == []
+    alts = [img["alt"] for img in page.all("img")]
+    assert alts.count("First-order heat map") == alts.count("Second-order heat map") == 2
+    assert page.text.count("+0.125") == 2 and page.text.count("\N{MINUS SIGN}0.250") == 2
+    assert "#places" in [link["href"] for link in page.all("a")]
+    assert len(page.all("li", "card")) == 2
+
+
+def test_a_report_without_heat_maps_says_why_or_leaves_them_out() -> None:
+    page = Page(
+        render_report(data([sample(0)], unmapped="its <patches> form no square."), image_bytes=png)
+    )
+    assert "There are no heat maps: its <patches> form no square." in page.text
+    page = Page(render_report(data([sample(0)]), image_bytes=png))
+    assert "heat map" not in page.text.lower()
+
+
+def test_heat_maps_are_of_what_fooled_the_model_most() -> None:
+    rows = [sample(number, 0.01 * number) for number in range(12)]
+    rows += [sample(50, 9.0, verified=False), sample(51, -1.0, method="random")]
+    chosen = [row.id for row in choose_mapped(rows)]
+    assert chosen == ["s011", "s010", "s009", "s008", "s007", "s006"]
+    assert [row.id for row in choose_mapped([sample(3, 0.1, False), sample(4, -0.1)])] == ["s003"]
+    assert choose_mapped([sample(1, -0.1)]) == choose_mapped([]) == []
+    many = [
+        sample(10 * cell + number, 0.1 * (cell + 1), target_class=f"frog {cell}")
+        for cell in range(40)
+        for number in range(3)
+    ]
+    best = choose_mapped(many)
+    assert len(best) == len({row.target_class for row in best}) == 18
+    assert best[0].target_class == "frog 39"
 
 
 def test_an_empty_run_has_a_page() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
+from advgen.gallery import MappedImage, choose_mapped, image_uri, marked_description
 from advgen.records import ClassPair, MinedWord, Neuron, NeuronShare, Sample, WordList
 from advgen.report import ReportData, render_report
 from advgen.scoring import success_rate
@@ -94,7 +95,17 @@ def run_data() -> ReportData:
     kept = tuple(MinedWord(word, 0.4, shares) for word in ("mossy", "mushroom", "hot air balloon"))
     words = [WordList(ClassPair("bird", "frog"), "second-order", 0, kept, ())]
     manifest = {"seed": 0, "versions": {"advgen": "0.1.0"}, "text_pool": {"sha256": "ab" * 32}}
-    return ReportData("Bird to frog, stop sign to crossroad", {}, manifest, words, rows, table)
+    return ReportData(
+        "Bird to frog, stop sign to crossroad", {}, manifest, words, rows, table, mapped(rows)
+    )
+
+
+def mapped(rows: list[Sample]) -> list[MappedImage]:
+    uri = image_uri(Image.new("RGB", (128, 128), (90, 140, 120)))
+    return [
+        MappedImage(row, uri, uri, uri, 0.1, -0.1, marked_description(row))
+        for row in choose_mapped(rows)
+    ]
 
 
 @pytest.fixture(scope="module")

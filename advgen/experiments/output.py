@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from advgen.experiments.paper import PaperFigure
 from advgen.experiments.subject import Subject
 from advgen.imagesets import ImageSet
@@ -76,14 +78,24 @@ def write_result(
     return paths
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: Figure, *, colors: int | None = None) -> None:
     """Write a figure as PNG.
+
+    Args:
+        path: The file.
+        figure: Matplotlib figure (not of pyplot).
+        colors: At most so many colours: pictures take a third of the bytes with 128; None keeps
+            all.
 
     Raises:
         StoreError: If the file cannot be written.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    if colors is not None:
+        image = Image.open(buffer).convert("RGB").quantize(colors)
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG", optimize=True)
     write_atomic(path, buffer.getvalue())
 
 

@@ -59,26 +59,38 @@ def load_image_set(spec: str) -> ImageSet:
         place = head
     else:
         raise DataError(_not_found(spec, source if colon else ""))
-    given = _parse(spec, query) if mark else {}
-    own, common = _parameters(make), _parameters(choose_images)
-    unknown = [name for name in given if name not in own and name not in common]
-    if unknown:
-        raise ConfigError(
-            f"'{spec}': " + registry.unknown_name("option", unknown[0], [*own, *common])
-        )
-    values = {
-        name: _value(spec, name, text, {**own, **common}[name]) for name, text in given.items()
-    }
+    own, common = option_types(make), option_types(choose_images)
+    values = read_options(spec, query if mark else None, {**own, **common})
     images = make(place, **{name: value for name, value in values.items() if name in own})
     return choose_images(
         images, **{name: value for name, value in values.items() if name in common}
     )
 
 
-def _parameters(make: Callable[..., ImageSet]) -> Mapping[str, Any]:
+def option_types(make: Callable[..., Any]) -> dict[str, Any]:
+    """Name and type of the options that a source takes: its keyword-only arguments."""
     parameters = inspect.signature(make, eval_str=True).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     return {item.name: item.annotation for item in parameters if item.kind is keyword}
+
+
+def read_options(spec: str, query: str | None, types: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a spec as values.
+
+    Args:
+        spec: The whole spec, for messages.
+        query: What stands after its question mark; None without one.
+        types: Name -> type of every option there is, as `option_types` gives them: `int`, `bool`,
+            `str` or a `Literal`, or one of these or None.
+
+    Raises:
+        ConfigError: If it cannot be understood, names an unknown option or gives one twice.
+    """
+    given = {} if query is None else _parse(spec, query)
+    unknown = [name for name in given if name not in types]
+    if unknown:
+        raise ConfigError(f"'{spec}': " + registry.unknown_name("option", unknown[0], types))
+    return {name: _value(spec, name, text, types[name]) for name, text in given.items()}
 
 
 def _parse(spec: str, query: str) -> dict[str, str]:

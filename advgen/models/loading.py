@@ -1,4 +1,4 @@
-"""A CLIP by name: pretrained tag, local folder, checkpoint file, or a registered loader."""
+"""A CLIP by name: pretrained tag, folder, checkpoint file, repository, or a registered loader."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,9 @@ from torch import nn
 
 from advgen import registry
 from advgen.errors import ModelError
+from advgen.hub import is_folder
 from advgen.models.checkpoint import load_weights
+from advgen.models.hf_model import TRANSFORMERS, HfModel, load_transformers
 from advgen.models.hub import HUB, WEIGHT_FILES, fetch_repository
 from advgen.models.open_clip_model import OpenClipModel
 from advgen.models.protocol import ClipModel
@@ -37,17 +39,24 @@ def load_clip(
             - ``"hf-hub:owner/repository"``: an open_clip model on the Hugging Face Hub (a revision
               after ``@``);
             - a folder with ``open_clip_config.json`` and ``open_clip_model.safetensors`` (and
-              ``vocabulary.txt`` for a model that reads whole words).
+              ``vocabulary.txt`` for a model that reads whole words);
+            - ``"transformers:owner/repository"`` or ``"transformers:FOLDER"``: a CLIP or SigLIP as
+              transformers saves it (a revision after ``@``), or a folder with its ``config.json``
+              and no ``open_clip_config.json``; it can be evaluated, the lens does not read it.
         device: Where the weights go.
         dtype: Number format of the weights; float32 if None.
 
     Raises:
         ModelError: If the name is unknown (with suggestions), the files are missing, damaged or of
             another architecture, or the weights need another activation than the configuration's.
+        ConfigError: If a transformers model is asked for and transformers is not installed.
     """
     if name in registry.names("clip"):
         return registry.resolve("clip", name)(name, device=device, dtype=dtype)
-    if name.startswith(HUB):
+    loaded: OpenClipModel | HfModel
+    if name.startswith(TRANSFORMERS) or _is_transformers(name):
+        loaded = load_transformers(name)
+    elif name.startswith(HUB):
         loaded = _from_folder(fetch_repository(name.removeprefix(HUB)), name)
     elif "@" in name:
         loaded = _from_checkpoint(name)
@@ -70,6 +79,14 @@ def load_folder(
     loaded = _from_folder(folder, name)
     _move(loaded.model, device, dtype)
     return loaded
+
+
+def _is_transformers(name: str) -> bool:
+    """Whether a name is a folder that transformers saved and open_clip did not."""
+    folder = Path(name).expanduser() if is_folder(name) else None
+    return bool(
+        folder and (folder / "config.json").is_file() and not (folder / CONFIG_FILE).exists()
+    )
 
 
 def _from_tag(name: str) -> OpenClipModel:
@@ -171,8 +188,8 @@ def _unknown(name: str, architecture: str, tag: str, tags: list[str]) -> str:
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return (
         f"unknown model '{name}': {hint}Expected a registered name "
-        f"({', '.join(registry.names('clip'))}), ARCHITECTURE/TAG, ARCHITECTURE@FILE or a folder "
-        f"with {CONFIG_FILE}."
+        f"({', '.join(registry.names('clip'))}), ARCHITECTURE/TAG, ARCHITECTURE@FILE, "
+        f"{HUB}OWNER/NAME, {TRANSFORMERS}OWNER/NAME or a folder with {CONFIG_FILE}."
     )
 
 

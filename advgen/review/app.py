@@ -5,7 +5,7 @@
     GET  /who, POST /who     the reviewer's name, kept in a cookie
     POST /vote, /undo        the same without scripts: a form, answered by a redirect
     GET  /images             all images, small, page by page
-    GET  /image/ID, /thumb/ID, /heatmap/ID
+    GET  /image/ID, /thumb/ID, /heatmap/ID?kind=first-order (or second-order)
     GET  /api/session        {csrf, reviewer}
     GET  /api/next           {item, preload, progress}
     POST /api/votes          {csrf, item, true_visible, target_visible, reasons, note, token}
@@ -65,7 +65,8 @@ from advgen.review.votes import UnknownItem, Vote, VoteRefused
 NAME = "advgen_reviewer"
 PAGE = 60
 _KEPT = "private, max-age=31536000, immutable"
-Heatmap = Callable[[Item], "bytes | None"]
+HEATMAPS = ("first-order", "second-order")
+Heatmap = Callable[[Item, str], "bytes | None"]
 
 
 def create_app(
@@ -82,7 +83,8 @@ def create_app(
         token: Needed by everyone, shown once in the address as `?token=`; None: only this machine
             is answered.
         reviewer: Name of who has not given one; None: the page asks.
-        heatmap: Gives the PNG of an item's heat map, or None; left out: there are none.
+        heatmap: Gives the PNG of an item's heat map of a kind of `HEATMAPS`, or None; left out:
+            there are none.
 
     Raises:
         Refused: If the reviewer's name cannot be kept.
@@ -118,7 +120,7 @@ class Desk:
     Attributes:
         store: Items and votes.
         reviewer: Name of who has not given one.
-        heatmap: Gives the PNG of an item's heat map.
+        heatmap: Gives the PNG of an item's heat map of a kind.
         small: Gives the thumbnail of an item by its id.
     """
 
@@ -227,12 +229,19 @@ class Desk:
         return _picture(request, item.sha256 + "-thumb", lambda: self.small(item.id))
 
     def heat(self, request: Request) -> Response:
-        """The heat map of an image, where heat maps are made."""
+        """A heat map of an image, where heat maps are made."""
         item = self.store.item(item_name(request.path_params["item_id"]))
-        data = self.heatmap(item) if self.heatmap else None
-        if data is None:
-            raise Refused(404, "There is no heat map of this image.")
-        return _picture(request, item.sha256 + "-heat", lambda: data)
+        kind = request.query_params.get("kind", HEATMAPS[0])
+        if kind not in HEATMAPS:
+            raise Refused(404, "There is no heat map of this kind.")
+
+        def draw() -> bytes:
+            data = self.heatmap(item, kind) if self.heatmap else None
+            if data is None:
+                raise Refused(404, "There is no heat map of this image.")
+            return data
+
+        return _picture(request, f"{item.sha256}-{kind}", draw)
 
     def session(self, request: Request) -> Response:
         """The word that posts must carry, and who is voting."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
-import torch
 from PIL import Image
 
 from advgen.attack.opening import open_model
@@ -15,13 +14,14 @@ from advgen.attack.words import pair_classes
 from advgen.config import AttackConfig, read_attack_toml
 from advgen.errors import AdvgenError
 from advgen.generation.layout import RunLayout
+from advgen.heatmap_overlay import overlay, seen_image
 from advgen.models import ClipModel
 from advgen.records import ClassPair
 from advgen.review.items import Item
-from advgen.scoring.heatmap import first_order_heatmap
+from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap
 
-TARGET_RGB, TRUE_RGB = (194, 65, 12), (14, 116, 144)
-STRENGTH = 0.75
+KEPT = 256
+"""Pictures held in memory."""
 
 
 class Heatmaps:
@@ -29,20 +29,51 @@ class Heatmaps:
 
     def __init__(self) -> None:
         self._loaded: dict[Path, tuple[AttackConfig, ClipModel]] = {}
+        self._made: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
         self._lock = Lock()
 
-    def __call__(self, item: Item) -> bytes | None:
-        """The PNG of an item's heat map; None where the run's model cannot be had any more."""
+    def __call__(self, item: Item, kind: str) -> bytes | None:
+        """The PNG of an item's heat map; None where the run's model cannot be had any more.
+
+        Args:
+            item: Whose image is mapped.
+            kind: `first-order` or `second-order`.
+
+        Raises:
+            ValueError: If the kind is neither.
+        """
+        if kind not in ("first-order", "second-order"):
+            raise ValueError(f"expected first-order or second-order; got {kind!r}")
+        key = (item.id, item.sha256, kind)
         with self._lock:
-            try:
-                config, clip = self._model(item.run)
-                with Image.open(item.image) as opened:
-                    image = opened.convert("RGB")
-                pair = ClassPair(item.sample.true_class, item.sample.target_class)
-                true, target = pair_classes(config, clip)[pair]
-            except (AdvgenError, OSError, KeyError):
-                return None
-            heat = first_order_heatmap(clip, clip.preprocess(image)[None], target - true)
+            if key not in self._made:
+                data = self._draw(item, kind)
+                if data is None:
+                    return None
+                self._made[key] = data
+                if len(self._made) > KEPT:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(key)
+            return self._made[key]
+
+    def _draw(self, item: Item, kind: str) -> bytes | None:
+        try:
+            config, clip = self._model(item.run)
+            with Image.open(item.image) as opened:
+                image = seen_image(clip, opened)
+            pair = ClassPair(item.sample.true_class, item.sample.target_class)
+            true, target = pair_classes(config, clip)[pair]
+            pixels = clip.preprocess(image)[None]
+            if kind == "first-order":
+                heat = first_order_heatmap(clip, pixels, target - true)
+            else:
+                layers = [n for n in config.lens.layers if n < clip.vision.layers - 1]
+                treatment = config.lens.treatment
+                heat = second_order_heatmap(
+                    clip, pixels, target - true, layers=layers, treatment=treatment
+                )
+        except (AdvgenError, OSError, KeyError, ValueError):
+            return None
         buffer = io.BytesIO()
         overlay(image, heat).save(buffer, format="PNG")
         return buffer.getvalue()
@@ -52,22 +83,3 @@ class Heatmaps:
             config = read_attack_toml(RunLayout(run).config)
             self._loaded[run] = (config, open_model(config))
         return self._loaded[run]
-
-
-def overlay(image: Image.Image, heat: torch.Tensor) -> Image.Image:
-    """A heat map laid over its image: warm speaks for the target class, cold for the true class.
-
-    The strongest patch has full colour, so maps of two images do not compare.
-
-    Args:
-        image: A square RGB image.
-        heat: Float [row, column].
-    """
-    scale = float(heat.abs().max()) or 1.0
-    small = Image.fromarray((heat / scale).float().numpy())
-    values = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))[..., None]
-    colour = np.where(values > 0, np.array(TARGET_RGB), np.array(TRUE_RGB))
-    grey = np.asarray(image.convert("L").convert("RGB"), dtype=float)
-    weight = STRENGTH * np.abs(values).clip(0, 1)
-    mixed = grey * (1 - weight) + colour * weight
-    return Image.fromarray(mixed.round().astype(np.uint8))

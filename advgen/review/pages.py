@@ -35,7 +35,7 @@ KEYS = (
     ("n or right arrow", "skip for now"),
     ("u", "undo the last vote"),
     ("i", "show or hide method and margin"),
-    ("h", "show or hide the heat map, where there is one"),
+    ("h", "heat map, where there is one: first-order, second-order, none"),
     ("g", "all images"),
     ("?", "this help"),
 )
@@ -59,6 +59,7 @@ def item_view(item: Item, *, details: bool = False) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": item.id,
         "image": image_url(item),
+        "heatmap": image_url(item, "heatmap"),
         "alt": f"Drawn from: {item.description}",
         "width": width or 64,
         "height": height or 64,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from advgen.lens.first_order import head_effects
+from advgen.lens.basis import Treatment
+from advgen.lens.token_shares import attention_shares, neuron_shares
 from advgen.models import ClipModel
+from advgen.records import Neuron
 
 
 def first_order_heatmap(
@@ -34,14 +37,75 @@ def first_order_heatmap(
     Raises:
         ValueError: If the patches of the model do not form a square.
     """
-    tower = clip.vision
-    patches = tower.tokens - tower.prefix_tokens
+    return _in_place(clip, pixels, attention_shares(clip, pixels, contrast))
+
+
+def second_order_heatmap(
+    clip: ClipModel,
+    pixels: Float[Tensor, "1 3 height width"],
+    contrast: Float[Tensor, " embed"],
+    *,
+    layers: Collection[int] | None = None,
+    neurons: Collection[Neuron] | None = None,
+    treatment: Treatment = "paper",
+) -> Float[Tensor, "row column"]:
+    """What each patch adds to `cos(target) - cos(true)` through neurons and later heads.
+
+    The token decomposition of sum_n <phi_n(I), v> (Eq. 5 with the norms of Eq. 11): the share of
+    the activations on each token. Above zero a patch speaks for the target class.
+
+    Differs from the paper: Fig. 6 maps where neurons are active; this is the exact share of every
+    patch in the effects, with their sign and size.
+
+    Args:
+        clip: Model with a vision transformer that `advgen.models.vision` reads.
+        pixels: One preprocessed image.
+        contrast: v = M_text(target class) - M_text(true class), of unit class embeddings.
+        layers: MLP layers, counted from 0; None for all that have a later head. Given together
+            with `neurons`, only those of these layers count.
+        neurons: The only ones that count; None for all.
+        treatment: Of the layer norms' means, see `lens.basis.EffectBasis`.
+
+    Returns:
+        One value per patch, float32 on the CPU, in units of the margin.
+
+    Raises:
+        ValueError: If the patches of the model do not form a square, or a layer has no later head.
+    """
+    if neurons is not None:
+        named = {neuron.layer for neuron in neurons}
+        layers = sorted(named if layers is None else named.intersection(layers))
+    elif layers is None:
+        layers = range(clip.vision.layers - 1)
+    total = torch.zeros(clip.vision.tokens)
+    if layers:
+        for layer, shares in neuron_shares(clip, pixels, contrast, layers, treatment=treatment):
+            if neurons is not None:
+                shares = shares[:, [n.index for n in set(neurons) if n.layer == layer]]
+            total = total.to(shares.device, shares.dtype) + shares.sum(dim=1)
+    return _in_place(clip, pixels, total)
+
+
+def square_side(clip: ClipModel) -> int:
+    """Patches along each side of the square of patches.
+
+    Raises:
+        ValueError: If the patches of the model do not form a square.
+    """
+    patches = clip.vision.tokens - clip.vision.prefix_tokens
     side = math.isqrt(patches)
     if side * side != patches:
         raise ValueError(f"expected patches in a square; got {patches}")
-    values = torch.zeros(tower.tokens)
-    for layer in range(tower.layers):
-        effects = head_effects(clip, pixels, layer)[0].sum(dim=0)
-        values += (effects.float() @ contrast.to(effects.device).float()).cpu()
-    norm = clip.encode_image(pixels, normalize=False).float().norm().cpu()
-    return (values[tower.prefix_tokens :] / norm).reshape(side, side)
+    return side
+
+
+def _in_place(
+    clip: ClipModel,
+    pixels: Float[Tensor, "1 3 height width"],
+    shares: Float[Tensor, " token"],
+) -> Float[Tensor, "row column"]:
+    """The patches' shares as a square, divided by the norm of the image embedding."""
+    side = square_side(clip)
+    norm = clip.encode_image(pixels, normalize=False)[0].norm()
+    patches = shares.to(norm.device)[clip.vision.prefix_tokens :] / norm
+    return patches.float().cpu().reshape(side, side)

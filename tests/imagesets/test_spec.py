@@ -138,9 +138,9 @@ def test_the_grammar_names_every_source_and_option() -> None:
     text = grammar.__doc__ or ""
     for source in registry.names("image set"):
         assert f"`{source}`" in text
-        for option in grammar._parameters(registry.resolve("image set", source)):
+        for option in grammar.option_types(registry.resolve("image set", source)):
             assert option in text, f"{source}: {option}"
-    for option in grammar._parameters(choose_images):
+    for option in grammar.option_types(choose_images):
         assert f"`{option}=" in text
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from PIL import Image
 
+from advgen.review.items import Item
 from advgen.review.pages import REASON_LABELS, marked_parts
 from advgen.review.votes import REASONS
 
@@ -200,9 +201,26 @@ def test_heat_maps_are_shown_where_there_are_any(open_review, visit) -> None:
     assert 'id="heat"' not in client.get("/").text
     assert client.get(f"/heatmap/{item}").status_code == 404
     png = store.image_bytes(item)
-    client = visit(store, heatmap=lambda asked: png if asked.id == item else None)
-    assert 'id="heat"' in client.get("/").text
-    assert client.get(f"/heatmap/{item}").content == png
+    asked_for = []
+
+    def heatmap(asked: Item, kind: str) -> bytes | None:
+        asked_for.append(kind)
+        return png if asked.id == item else None
+
+    client = visit(store, heatmap=heatmap)
+    assert f'id="heat" href="/heatmap/{item}?v=' in client.get("/").text
+    tags = set()
+    for query in ("", "?kind=first-order", "?kind=second-order"):
+        reply = client.get(f"/heatmap/{item}{query}")
+        assert reply.content == png
+        tags.add(reply.headers["etag"])
+    assert asked_for == ["first-order", "first-order", "second-order"] and len(tags) == 2
+    again = client.get(f"/heatmap/{item}", headers={"if-none-match": min(tags)})
+    assert again.status_code == 304 and len(asked_for) == 3
+    assert client.get(f"/heatmap/{item}?kind=third-order").status_code == 404
+    other = client.get(f"/api/next?after={item}").json()["item"]
+    assert other["heatmap"].startswith(f"/heatmap/{other['id']}?v=")
+    assert client.get(other["heatmap"]).status_code == 404
 
 
 def test_without_scripts_forms_vote_skip_and_undo(open_review, visit) -> None:

@@ -1,11 +1,13 @@
 """The review page in a real browser: by keyboard, by touch, by two people, in both themes."""
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from PIL import Image
 
 from advgen.review.app import create_app
 from advgen.review.store import ReviewStore
@@ -221,6 +223,53 @@ def test_typing_a_note_presses_no_keys(serve, visit) -> None:
     assert page.input_value("#note") == ""
 
 
+def test_the_heat_map_s_key_goes_round(serve, visit) -> None:
+    def picture(shade: str) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 64), shade).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    asked = []
+
+    def heatmap(item, kind: str) -> bytes:
+        asked.append(kind)
+        return picture("red" if kind == "first-order" else "blue")
+
+    served = serve(3, heatmap=heatmap)
+    page = visit(served.home, "Ann")
+    plain, button = page.get_attribute("#image", "src"), page.locator("#heat")
+    for _ in range(2):
+        for kind in ("first-order", "second-order"):
+            page.keyboard.press("h")
+            sync_api.expect(button).to_contain_text(f"Heat map: {kind}")
+            assert f"kind={kind}" in page.get_attribute("#image", "src")
+            page.wait_for_function("document.getElementById('image').complete")
+            assert page.evaluate("document.getElementById('image').naturalWidth") == 64
+            assert page.inner_text("#said") == f"Heat map: {kind}."
+        button.click()
+        sync_api.expect(button).not_to_contain_text("order")
+        assert page.get_attribute("#image", "src") == plain
+    assert asked == ["first-order", "second-order"]
+    page.keyboard.press("h")
+    page.keyboard.press("a")
+    until(page, 1, 3)
+    sync_api.expect(button).not_to_contain_text("order")
+    assert page.get_attribute("#image", "src").startswith("/image/")
+    page.keyboard.press("h")
+    sync_api.expect(button).to_contain_text("first-order")
+
+
+def test_an_image_without_a_heat_map_stays(serve, visit) -> None:
+    served = serve(3, heatmap=lambda item, kind: None)
+    page = visit(served.home, "Ann")
+    plain = page.get_attribute("#image", "src")
+    page.keyboard.press("h")
+    sync_api.expect(page.locator("#said")).to_have_text("There is no heat map of this image.")
+    sync_api.expect(page.locator("#image")).to_have_attribute("src", plain)
+    assert "order" not in page.inner_text("#heat")
+    page.faults[:] = [fault for fault in page.faults if "404" not in fault]
+
+
 def test_help_opens_and_closes_by_key(serve, visit) -> None:
     page = visit(serve(3).home, "Ann")
     page.keyboard.press("?")
@@ -269,7 +318,10 @@ def test_the_token_lets_a_browser_in(serve, visit) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_serious_accessibility_fault(serve, visit, width: int, scheme: str) -> None:
-    page = visit(serve(7).home, width=width, scheme=scheme)
+    png = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(png, "PNG")
+    served = serve(7, heatmap=lambda item, kind: png.getvalue())
+    page = visit(served.home, width=width, scheme=scheme)
     faults = {"who": serious(page)}
     page.fill("#name", "Ann")
     page.keyboard.press("Enter")
@@ -280,6 +332,10 @@ def test_no_serious_accessibility_fault(serve, visit, width: int, scheme: str) -
     page.click(".note summary")
     page.click(".filters summary")
     faults["answered"] = serious(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.keyboard.press("h")
+    page.keyboard.press("h")
+    faults["heat"] = serious(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.keyboard.press("?")
     faults["help"] = serious(page)

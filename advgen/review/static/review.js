@@ -25,6 +25,7 @@
   const image = by("image");
   const questions = ["true", "target"];
   const values = ["yes", "no", "unsure"];
+  const kinds = ["", "first-order", "second-order"];
   const meaning = { yes: true, no: false, unsure: null };
   let csrf = document.body.dataset.csrf;
   let busy = false;
@@ -57,6 +58,12 @@
   const link = (more) => "/?" + [desk.dataset.query, more].filter(Boolean).join("&");
   const remember = (more) => history.replaceState(null, "", more ? link(more) : "/" + search());
 
+  const label = (kind) => {
+    desk.dataset.heat = kind;
+    by("heat").querySelector(".text").textContent = kind ? `Heat map: ${kind}` : "Heat map";
+    by("heat").classList.toggle("on", Boolean(kind));
+  };
+
   const show = (turn) => {
     const { item, progress } = turn;
     by("bar").max = Math.max(progress.total, 1);
@@ -88,8 +95,9 @@
     by("details").href = link(`item=${item.id}&details=1`);
     by("details").firstChild.textContent = "Show details";
     if (by("heat")) {
-      by("heat").href = "/heatmap/" + item.id;
-      by("heat").removeAttribute("aria-pressed");
+      by("heat").href = item.heatmap + "&kind=first-order";
+      label("");
+      delete image.dataset.plain;
     }
     clear();
     prepare(turn.preload);
@@ -171,13 +179,21 @@
       }
     });
   const heat = () => {
-    const button = by("heat");
-    const on = button.getAttribute("aria-pressed") !== "true";
-    const plain = image.dataset.plain || image.src;
-    button.setAttribute("aria-pressed", String(on));
-    image.dataset.plain = plain;
-    image.src = on ? button.href : plain;
-    if (!on) delete image.dataset.plain;
+    // From the plain image to the first-order map, to the second-order map, and back.
+    const kind = kinds[kinds.indexOf(desk.dataset.heat || "") + 1] || "";
+    image.dataset.plain = image.dataset.plain || image.getAttribute("src");
+    const address = new URL(by("heat").href);
+    address.searchParams.set("kind", kind);
+    image.src = kind ? address : image.dataset.plain;
+    if (!kind) delete image.dataset.plain;
+    label(kind);
+    say(kind ? `Heat map: ${kind}.` : "Heat map: none.");
+  };
+  const withoutHeat = () => {
+    image.src = image.dataset.plain;
+    delete image.dataset.plain;
+    label("");
+    say("There is no heat map of this image.");
   };
   const accept = () => {
     clear();
@@ -265,8 +281,7 @@
   if (by("heat")) instead("heat", "click", heat);
   image.addEventListener("error", () => {
     if (!image.dataset.plain) return say("The image cannot be read.");
-    heat();
-    say("There is no heat map of this image.");
+    withoutHeat();
   });
   prepare(desk.dataset.preload);
   point();

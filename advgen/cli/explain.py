@@ -1,0 +1,324 @@
+"""`advgen explain`: where in an image a CLIP reads one class rather than another, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from advgen.cli.console import StderrProgress, with_world_names, writable_folder
+from advgen.cli.pairs import pair_options
+from advgen.cli.settings import config_options, settings_table
+from advgen.config import AttackConfig, attack_config
+from advgen.records import ClassPair, Neuron
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from advgen.evaluate.explanation import Explanation
+    from advgen.models import ClipModel
+    from advgen.neurons import Catalogue, SignedWord
+
+WORDS_IN_A_ROW = 4
+
+
+def _nothing(**_settings: Any) -> None:
+    """Carries the options of `config_options`."""
+
+
+_SETTINGS = [
+    option
+    for option in click.command()(config_options(_nothing)).params
+    if option.name != "seed"  # nothing is drawn
+]
+
+
+@click.command(params=list(_SETTINGS))
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@pair_options
+@click.option(
+    "--neurons",
+    "count",
+    default=5,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Neurons named on each side; 0 needs no directions and is quick.",
+)
+@click.option(
+    "--out",
+    default="explanation",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the pictures, explanation.json and explanation.html.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print explanation.json instead of tables.")
+def explain(
+    paths: tuple[Path, ...],
+    pairs: tuple[ClassPair, ...],
+    count: int,
+    out: Path,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Show where in IMAGE a CLIP reads TARGET rather than TRUE, and the neurons that made it so.
+
+    Example: advgen explain scene.png --pair dog:deer
+    """
+    writable_folder(out)
+    table = settings_table(**settings, seed=0)
+    config = attack_config({**table, "pairs": [str(pair) for pair in pairs]})
+    with StderrProgress() as progress:
+        progress.stage("starting")
+        config = _checked(config, progress)
+        from advgen.imagesets import open_image
+
+        opened = [open_image(path) for path in paths]
+        clip, catalogue = _model(config, count, progress)
+        names = picture_names(paths)
+        found = _explanations(config, clip, catalogue, opened, count, progress)
+        document = _document(config, clip, paths, names, found)
+        progress.stage("writing")
+        _write(out, config, clip, names, found, document)
+    if as_json:
+        click.echo(json.dumps(document))
+        return
+    for path, explanations in zip(paths, (entries for _, entries in found), strict=True):
+        for explanation in explanations:
+            print_explanation(str(path), explanation)
+    click.echo(f"page {out / 'explanation.html'}")
+
+
+def picture_names(paths: Sequence[Path]) -> list[str]:
+    """A file name for each image, different for each, of letters that every system takes."""
+    width = len(str(len(paths)))
+    return [
+        f"{number:0{width}d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', path.stem)[:80]}"
+        for number, path in enumerate(paths, start=1)
+    ]
+
+
+def print_explanation(name: str, explanation: Explanation) -> None:
+    """One image and pair as lines and a table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(110, Console().width), markup=False, emoji=False, highlight=False)
+    scores, pair = explanation.scores, explanation.pair
+    console.print(f"{name}: {pair}", style="bold", soft_wrap=True)
+    console.print(
+        f"  taken for {explanation.taken_for}: cos({pair.target_class}) "
+        f"{scores.cos_target:+.4f}, cos({pair.true_class}) {scores.cos_true:+.4f}, "
+        f"margin {scores.margin:+.4f}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"  patches: first-order {float(explanation.first_order.sum()):+.4f}, "
+        f"second-order {float(explanation.second_order.sum()):+.4f}"
+    )
+    sides = ((pair.target_class, explanation.towards), (pair.true_class, explanation.against))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("  towards", "neuron", "adds to margin", "words added", "words taken off"):
+        table.add_column(title, justify="right" if title == "adds to margin" else "left")
+    for side, pushes in sides:
+        for push in pushes:
+            table.add_row(
+                f"  {side}",
+                str(push.neuron),
+                f"{push.contribution:+.5f}",
+                _words(push.raised),
+                _words(push.lowered),
+            )
+    if table.row_count:
+        console.print(table)
+
+
+def _words(words: Sequence[SignedWord]) -> str:
+    return ", ".join(entry.word for entry in words[:WORDS_IN_A_ROW])
+
+
+def _checked(config: AttackConfig, progress: StderrProgress) -> AttackConfig:
+    """A sandbox CLIP knows the classes of its own world only; others read any text."""
+    from advgen import registry
+    from advgen.attack.classes import check_classes
+
+    if config.model.name in registry.names("clip"):
+        config = with_world_names(config, progress)
+        check_classes(config)
+    return config
+
+
+def _model(
+    config: AttackConfig, count: int, progress: StderrProgress
+) -> tuple[ClipModel, Catalogue | None]:
+    """The model, and the directions of its neurons where neurons are to be named."""
+    from advgen.attack.opening import open_model
+    from advgen.evaluate.explanation import check_explainable
+    from advgen.neurons import open_catalogue
+    from advgen.store import ArtifactStore, default_store_root
+
+    if not count:
+        progress.stage(f"loading {config.model.name}")
+        clip = open_model(config)
+        check_explainable(clip, config.lens.layers)
+        return clip, None
+    catalogue = open_catalogue(config, ArtifactStore(default_store_root()), progress)
+    check_explainable(catalogue.clip, config.lens.layers)
+    return catalogue.clip, catalogue
+
+
+def _explanations(
+    config: AttackConfig,
+    clip: ClipModel,
+    catalogue: Catalogue | None,
+    opened: Sequence[Image.Image],
+    count: int,
+    progress: StderrProgress,
+) -> list[tuple[Image.Image, list[Explanation]]]:
+    """Every image as the model sees it, with its explanations, pair by pair."""
+    from advgen.attack.words import pair_classes
+    from advgen.evaluate.explanation import explain_image, with_words
+    from advgen.heatmap_overlay import seen_image
+
+    classes = pair_classes(config, clip)
+    progress.stage("explaining", len(opened))
+    found = []
+    for image in opened:
+        pixels = clip.preprocess(image)[None]
+        explanations = [
+            explain_image(
+                clip,
+                pixels,
+                pair,
+                embeddings,
+                config.lens.layers,
+                directions=catalogue.directions if catalogue else None,
+                count=count,
+                treatment=config.lens.treatment,
+            )
+            for pair, embeddings in classes.items()
+        ]
+        found.append((seen_image(clip, image), explanations))
+        progress.advance()
+    if catalogue is None:
+        return found
+    every = [explanation for _, explanations in found for explanation in explanations]
+    words = _words_of(catalogue, every, progress)
+    return [(image, [with_words(entry, words) for entry in entries]) for image, entries in found]
+
+
+def _words_of(
+    catalogue: Catalogue, explanations: Sequence[Explanation], progress: StderrProgress
+) -> dict[Neuron, tuple[SignedWord, ...]]:
+    from advgen.neurons import describe_neurons
+    from advgen.text import encode_pool, load_pool, make_solver
+
+    named = sorted(
+        {push.neuron for entry in explanations for push in (*entry.towards, *entry.against)},
+        key=lambda neuron: (neuron.layer, neuron.index),
+    )
+    if not named:
+        return {}
+    pool = catalogue.config.text.pool
+    progress.stage(f"encoding the text pool {pool}")
+    encoded = encode_pool(catalogue.clip, load_pool(pool))
+    for note in encoded.pool.notes:
+        progress.note(f"text pool {pool}: {note}")
+    progress.stage(f"words of {len(named)} neurons", len(named))
+    facts = describe_neurons(catalogue, named, encoded, make_solver(), progress)
+    return {entry.neuron: entry.words for entry in facts}
+
+
+def _document(
+    config: AttackConfig,
+    clip: ClipModel,
+    paths: Sequence[Path],
+    names: Sequence[str],
+    found: Sequence[tuple[Image.Image, list[Explanation]]],
+) -> dict[str, Any]:
+    from advgen.evaluate.explanation import explanation_row
+    from advgen.store import sha256_file
+
+    rows = [
+        {
+            "image": str(path),
+            "sha256": sha256_file(path),
+            "picture": f"{name}-{explanation.pair.slug}.png",
+            **explanation_row(explanation),
+        }
+        for path, name, (_, explanations) in zip(paths, names, found, strict=True)
+        for explanation in explanations
+    ]
+    return {**_facts(config, clip), "explanations": rows}
+
+
+def _facts(config: AttackConfig, clip: ClipModel) -> dict[str, Any]:
+    return {
+        "model": clip.name,
+        "weights_sha256": clip.weights_sha256,
+        "layers": list(config.lens.layers),
+        "lens_images": config.lens.images,
+        "treatment": config.lens.treatment,
+        "pool": config.text.pool,
+        "nonzeros": config.text.nonzeros,
+        "atoms": config.text.atoms,
+    }
+
+
+def _write(
+    out: Path,
+    config: AttackConfig,
+    clip: ClipModel,
+    names: Sequence[str],
+    found: Sequence[tuple[Image.Image, list[Explanation]]],
+    document: dict[str, Any],
+) -> None:
+    """Pictures first, the page last: whoever sees the page finds everything else."""
+    import io
+    from pathlib import PurePath
+
+    from advgen.explanation_page import ExplainedImage, ExplanationPage, render_explanations
+    from advgen.heatmap_overlay import legend_lines, overlay, side_by_side
+    from advgen.store import write_atomic
+
+    entries = []
+    for name, (image, explanations) in zip(names, found, strict=True):
+        for entry in explanations:
+            pair = entry.pair
+            sheet = side_by_side(
+                [
+                    ("image", image),
+                    ("first-order", overlay(image, entry.first_order)),
+                    ("second-order", overlay(image, entry.second_order)),
+                ],
+                [
+                    f"taken for {entry.taken_for}, margin {entry.scores.margin:+.4f}",
+                    *legend_lines(pair.true_class, pair.target_class),
+                ],
+            )
+            buffer = io.BytesIO()
+            sheet.save(buffer, format="PNG", optimize=True)
+            write_atomic(out / f"{name}-{pair.slug}.png", buffer.getvalue())
+            entries.append(ExplainedImage(name, image, entry))
+    write_atomic(out / "explanation.json", json.dumps(document, indent=1) + "\n")
+    facts = _facts(config, clip)
+    shown = {
+        "model": clip.name,
+        "weights sha256": clip.weights_sha256[:12],
+        "layers": ", ".join(map(str, facts["layers"])),
+        "image set": facts["lens_images"],
+        "layer norm's mean": facts["treatment"],
+        "text pool": facts["pool"],
+    }
+    sandbox = PurePath(clip.name).name.startswith("sandbox")
+    page = ExplanationPage(shown, entries, sandbox)
+    write_atomic(out / "explanation.html", render_explanations(page))

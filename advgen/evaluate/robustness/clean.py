@@ -1,0 +1,145 @@
+"""The control: are the same two classes told apart on clean images?
+
+Without it a model that names nothing rightly would look fooled. Every clean image of a pair's
+classes is one question, with the pair's own prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from advgen.errors import DataError
+from advgen.evaluate.robustness.dataset import RobustnessData
+from advgen.evaluate.robustness.results import rate_of
+from advgen.evaluate.robustness.scores import ClassText, Questions, Scores
+from advgen.imagesets import ImageSet, load_image_set
+from advgen.imagesets.chosen import ChosenImages
+from advgen.imagesets.protocol import class_labels
+from advgen.records import ClassPair
+from advgen.scoring import Rate
+
+AUTO, NONE = "auto", "none"
+SANDBOX = "sandbox:1360?single=1&seed=7"
+"""Ten images of each thing that the sandbox draws."""
+
+
+@dataclass(frozen=True)
+class CleanControl:
+    """Clean images of the classes of all pairs, and what is asked of them.
+
+    Attributes:
+        spec: How the image set was named.
+        questions: One per pair and image of either of its classes.
+        pair: Pair of each question.
+        of_true: Whether its image shows the pair's true class.
+    """
+
+    spec: str
+    questions: Questions
+    pair: tuple[ClassPair, ...]
+    of_true: tuple[bool, ...]
+
+    def rates(self, scores: Scores, pair: ClassPair) -> tuple[Rate, Rate]:
+        """How often a model is right between the two classes of a pair.
+
+        Args:
+            scores: Its answers.
+            pair: A pair of the data set.
+
+        Returns:
+            On images of the true class, and on images of both.
+        """
+        margins = scores.margins
+        usable = ~np.isnan(margins)
+        true = np.array(self.of_true)
+        mine = usable & np.array([found == pair for found in self.pair])
+        right = np.where(true, margins <= 0, margins > 0)
+        return (
+            rate_of(int((right & mine & true).sum()), int((mine & true).sum())),
+            rate_of(int((right & mine).sum()), int(mine.sum())),
+        )
+
+
+def clean_spec(choice: str, data: RobustnessData) -> str | None:
+    """The image set that a choice means: `auto` is the sandbox's own for what the sandbox drew."""
+    if choice == AUTO:
+        return SANDBOX if data.drawn else None
+    return None if choice == NONE else choice
+
+
+def open_clean(spec: str, data: RobustnessData) -> CleanControl:
+    """Find the clean images of a data set's classes.
+
+    Args:
+        spec: Labelled image set whose classes include those of the pairs.
+        data: The data set.
+
+    Raises:
+        ConfigError: If the spec cannot be understood.
+        DataError: If there are no such images, or a class has none.
+    """
+    images = load_image_set(spec)
+    places = _places(images, spec, data)
+    pairs: dict[ClassPair, tuple[str, ...]] = {}
+    for row in data.rows:
+        pairs.setdefault(row.pair, row.templates)
+    asked = sorted(
+        (number, order, pair, shown == pair.true_class)
+        for order, pair in enumerate(pairs)
+        for shown in (pair.true_class, pair.target_class)
+        for number in places[shown]
+    )
+    return _control(spec, images, asked, pairs)
+
+
+def _control(
+    spec: str,
+    images: ImageSet,
+    asked: Sequence[tuple[int, int, ClassPair, bool]],
+    pairs: dict[ClassPair, tuple[str, ...]],
+) -> CleanControl:
+    numbers = sorted({entry[0] for entry in asked})
+    chosen = ChosenImages(images, numbers, name=spec)
+    texts: dict[ClassText, int] = {}
+
+    def text(name: str, pair: ClassPair) -> int:
+        return texts.setdefault(ClassText(name, pairs[pair]), len(texts))
+
+    true = [text(pair.true_class, pair) for _, _, pair, _ in asked]
+    target = [text(pair.target_class, pair) for _, _, pair, _ in asked]
+    questions = Questions(
+        chosen,
+        chosen.fingerprint,
+        tuple(f"{pair} {images.describe(number)}" for number, _, pair, _ in asked),
+        np.searchsorted(numbers, [entry[0] for entry in asked]),
+        np.array(true),
+        np.array(target),
+        tuple(texts),
+    )
+    return CleanControl(
+        spec, questions, tuple(entry[2] for entry in asked), tuple(entry[3] for entry in asked)
+    )
+
+
+def _places(images: ImageSet, spec: str, data: RobustnessData) -> dict[str, list[int]]:
+    """The images of each class that a pair names."""
+    labels = class_labels(images)
+    wanted = dict.fromkeys(
+        name for row in data.rows for name in (row.pair.true_class, row.pair.target_class)
+    )
+    names = [name.lower() for name in images.classes]
+    found = {}
+    for name in wanted:
+        if name.lower() not in names:
+            raise DataError(
+                f"the clean images {spec} have no class '{name}'; name a set with the classes of"
+                " the pairs, or --clean none"
+            )
+        mine = {number for number, other in enumerate(names) if other == name.lower()}
+        found[name] = [place for place, label in enumerate(labels) if label in mine]
+        if not found[name]:
+            raise DataError(f"none of the clean images {spec} shows '{name}'; take more of them")
+    return found

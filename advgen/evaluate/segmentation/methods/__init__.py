@@ -1,0 +1,1 @@
+"""The segmentation methods, a file each; `advgen.registry` has their names (kind "segmenter")."""
