@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
 from advgen.evaluate.robustness.results import (
     EvaluatedData,
@@ -18,6 +16,7 @@ from advgen.evaluate.robustness.results import (
     PairResult,
     TransferCell,
 )
+from advgen.page_templates import page_style, page_template
 from advgen.plots import TARGET_COLOR, TRUE_COLOR, margin_edges
 
 BINS = 28
@@ -87,7 +86,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
         provenance=provenance(evaluation),
         left_out=(*data.left_out, *data.clean_left_out),
         left_out_shown=LEFT_OUT_SHOWN,
-        style=Markup(_read_template("report.css")),
+        style=page_style("report.css"),
         target_color=TARGET_COLOR,
         true_color=TRUE_COLOR,
     )
@@ -182,36 +181,10 @@ def _points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _p_value(p: float) -> str:
     return f"< {_MIN_P}" if p < _MIN_P else f"{p:.4f}"
 
 
-def _arrow(pair: str) -> str:
-    return pair.replace(":", " \N{RIGHTWARDS ARROW} ", 1)
-
-
-def _read_template(name: str) -> str:
-    return (
-        resources.files("advgen").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-    )
-
-
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_read_template),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    environment.filters["points"] = _points
-    environment.filters["signed"] = _signed
-    environment.filters["p_value"] = _p_value
-    environment.filters["arrow"] = _arrow
-    return environment.get_template("evaluation.html.j2")
+    return page_template("evaluation.html.j2", percent=_percent, points=_points, p_value=_p_value)

@@ -187,9 +187,9 @@ def _cell(cell: TransferCell | None) -> tuple[str, float | None]:
     rate = cell.success if cell is not None else None
     if rate is None or rate.interval is None or rate.attack_success_rate is None:
         return "no images", None
-    low, high = (round(100 * end) for end in rate.interval)
+    low, high = (100 * end for end in rate.interval)
     share = rate.attack_success_rate
-    return f"{100 * share:.0f} %\n{low} to {high}\nn = {rate.verified}", share
+    return f"{100 * share:.1f} %\n{low:.1f} to {high:.1f}\nn = {rate.verified}", share
 
 
 def _rate_colors():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 from PIL import Image
 
 from advgen.evaluate.explanation import Explanation
 from advgen.gallery import image_uri
 from advgen.heatmap_overlay import overlay
+from advgen.page_templates import page_script, page_style, page_template
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 
 WORDS_SHOWN = 5
@@ -58,8 +55,7 @@ def render_explanations(page: ExplanationPage) -> str:
     Returns:
         HTML text without any reference to the network or to other files.
     """
-    script = "\n" + _read_template("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    script, script_hash = page_script()
     pushes = [
         push
         for entry in page.entries
@@ -70,9 +66,9 @@ def render_explanations(page: ExplanationPage) -> str:
         pictures=[heatmap_uris(entry.image, entry.explanation) for entry in page.entries],
         reach=max((abs(push.contribution) for push in pushes), default=0.0) or 1.0,
         words_shown=WORDS_SHOWN,
-        style=Markup(_read_template("report.css") + _read_template("explanation.css")),
-        script=Markup(script),
-        script_hash=digest,
+        style=page_style("report.css", "explanation.css"),
+        script=script,
+        script_hash=script_hash,
         target_color=TARGET_COLOR,
         true_color=TRUE_COLOR,
     )
@@ -87,29 +83,6 @@ def heatmap_uris(image: Image.Image, explanation: Explanation) -> tuple[str, str
     )
 
 
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _arrow(pair: object) -> str:
-    return str(pair).replace(":", " \N{RIGHTWARDS ARROW} ", 1)
-
-
-def _read_template(name: str) -> str:
-    return (
-        resources.files("advgen").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-    )
-
-
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_read_template),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["signed"] = _signed
-    environment.filters["arrow"] = _arrow
-    return environment.get_template("explanation.html.j2")
+    return page_template("explanation.html.j2")

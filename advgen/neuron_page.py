@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import PurePath
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 from PIL import Image
 
 from advgen.errors import AdvgenError
 from advgen.neurons import Catalogue, NeuronCard, SignedWord, TopImage
+from advgen.page_templates import page_script, page_style, page_template
 from advgen.plots import TARGET_COLOR, TRUE_COLOR, norm_edges
 
 SIDES = (192, 144, 112, 88, 64)
@@ -116,8 +114,7 @@ def render_neurons(
         HTML text without any reference to the network or to other files.
     """
     shown = [image for card in page.cards for image in (*card.positive, *card.negative)]
-    script = "\n" + _read_template("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    script, script_hash = page_script()
     return _template().render(
         page=page,
         panels=[norm_panel(card) for card in page.cards],
@@ -125,9 +122,9 @@ def render_neurons(
         names={image.index: name(image.index) for image in shown},
         reach=max((abs(word.coefficient) for word in _words(page.cards)), default=0.0) or 1.0,
         size=(WIDTH, HEIGHT),
-        style=Markup(_read_template("report.css") + _read_template("neurons.css")),
-        script=Markup(script),
-        script_hash=digest,
+        style=page_style("report.css", "neurons.css"),
+        script=script,
+        script_hash=script_hash,
         target_color=TARGET_COLOR,
         true_color=TRUE_COLOR,
     )
@@ -199,29 +196,6 @@ def _words(cards: Sequence[NeuronCard]) -> list[SignedWord]:
     return [word for card in cards for word in card.facts.words]
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def _signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _read_template(name: str) -> str:
-    return (
-        resources.files("advgen").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-    )
-
-
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_read_template),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    environment.filters["signed"] = _signed
-    return environment.get_template("neurons.html.j2")
+    return page_template("neurons.html.j2")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
 from advgen.gallery import MappedImage, choose, make_card
+from advgen.page_templates import page_script, page_style, page_template
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 from advgen.records import Sample, WordList
 from advgen.report_tables import (
@@ -72,7 +69,8 @@ def render_report(data: ReportData, *, image_bytes: Callable[[Sample], bytes]) -
     groups = result_groups(data.results)
     rows = [row for group in groups for row in group.rows]
     estimates = [rate for row in rows for rate in (row.verified, row.unverified) if rate]
-    return _template("report.html.j2").render(
+    script, script_hash = page_script()
+    return _template().render(
         data=data,
         facts=attack_facts(data),
         sandbox=attacks_sandbox(data),
@@ -85,7 +83,12 @@ def render_report(data: ReportData, *, image_bytes: Callable[[Sample], bytes]) -
         reach=max((abs(card.sample.margin) for card in cards), default=0.0) or 1.0,
         left_out=len(data.samples) - len(cards),
         provenance=list(flatten(data.manifest)),
-        **_assets(),
+        style=page_style("report.css"),
+        script=script,
+        script_hash=script_hash,
+        target_color=TARGET_COLOR,
+        true_color=TRUE_COLOR,
+        neurons_shown=NEURONS_SHOWN,
     )
 
 
@@ -182,48 +185,6 @@ def _repeat_text(repeats: list[int]) -> str:
     )
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _arrow(pair: str) -> str:
-    return pair.replace(":", " \N{RIGHTWARDS ARROW} ", 1)
-
-
-def _read_template(name: str) -> str:
-    return (
-        resources.files("advgen").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-    )
-
-
-def _assets() -> dict[str, Any]:
-    """Style and script, with the hash that lets this script run and no other."""
-    script = "\n" + _read_template("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return {
-        "style": Markup(_read_template("report.css")),
-        "script": Markup(script),
-        "script_hash": digest,
-        "target_color": TARGET_COLOR,
-        "true_color": TRUE_COLOR,
-        "neurons_shown": NEURONS_SHOWN,
-    }
-
-
 @functools.cache
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_read_template),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    environment.filters["signed"] = _signed
-    environment.filters["arrow"] = _arrow
-    return environment.get_template(name)
+def _template() -> Template:
+    return page_template("report.html.j2")

@@ -48,7 +48,7 @@ from benchmarks.experiment import RESULTS
 SHOWN = 2
 FINE = 8
 """Side of a patch in pixels of the mask that decides which patches a thing covers."""
-COLORS = 96
+COLORS = 256
 ORDERS = ("first-order", "second-order")
 
 

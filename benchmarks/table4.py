@@ -152,7 +152,7 @@ def without_classes(options: dict[str, Any]) -> dict[str, Any]:
 def show_examples(out: Path, found: Segmented, methods: list[str]) -> None:
     """Write the examples as a picture beside the JSON."""
     if found.examples:
-        write_figure(out / "table4.png", examples_figure(found.examples, methods), colors=128)
+        write_figure(out / "table4.png", examples_figure(found.examples, methods), colors=256)
 
 
 def main() -> None:

@@ -174,8 +174,11 @@ def _standing(
         }
         better = [method for method, change in others.items() if change.difference < 0]
         surely = [method for method in better if others[method].verdict == "no"]
+        near = [method for method, change in others.items() if change.verdict == "unclear"]
+        notes = [f"surely behind {', '.join(surely)}"] if surely else []
+        notes += [f"not apart from {', '.join(near)}"] if near else []
         place = f"{name} {len(better) + 1} of {len(others) + 1}"
-        places.append(place + (f" (surely behind {', '.join(surely)})" if surely else ""))
+        places.append(place + (f" ({'; '.join(notes)})" if notes else ""))
     by = _protocols(found, config, protocol)
     return f"{ours} by {by}, threshold {threshold}: " + "; ".join(places)
 

@@ -26,12 +26,11 @@ from advgen.config import AttackConfig, attack_config, attack_table, read_preset
 from advgen.dataset import BuildSettings, build_dataset
 from advgen.errors import AdvgenError
 from advgen.evaluate.robustness.files import evaluation_json
-from advgen.evaluate.robustness.results import Evaluation
-from advgen.evaluate.robustness.tables import notes, tables
+from advgen.evaluate.robustness.tables import markdown
 from advgen.evaluate.robustness.walk import EvaluationSettings, evaluate_models
 from advgen.evaluation_plots import transfer_heatmap
 from advgen.experiment_plots import figure_of
-from advgen.experiments.output import print_lines, print_table, write_result
+from advgen.experiments.output import write_result
 from advgen.experiments.paper import TABLE_3_PAIRS
 from advgen.store import ArtifactStore, default_store_root
 from benchmarks.experiment import RESULTS
@@ -93,7 +92,7 @@ def measure(options: argparse.Namespace, progress: StderrProgress) -> dict[str, 
     )
     settings = EvaluationSettings(models=tuple(evaluated), seed=options.seed)
     found = evaluate_models(str(report.root), settings, base / "evaluation", progress)
-    show(found.evaluation)
+    print(markdown(found.evaluation))
     counts = report.build["counts"]
     result = {
         "config": attack_table(make_config(options, attacked[0])),
@@ -111,13 +110,6 @@ def without_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
         for model in evaluation["models"]
     ]
     return {key: value for key, value in evaluation.items() if key != "rows"} | {"models": models}
-
-
-def show(evaluation: Evaluation) -> None:
-    """Print the tables of `advgen evaluate`."""
-    for table in tables(evaluation):
-        print_table(table.title, list(table.header), [list(row) for row in table.rows])
-    print_lines(notes(evaluation))
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ ROOMS = [
     "experiment_plots",
     "evaluation_plots",
     "segmentation_plots",
+    "page_templates",
     "gallery",
     "contact",
     "report_tables",

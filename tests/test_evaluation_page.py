@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
+from doubles.browser import POOR_CONTRAST
 from test_evaluation_plots import HITS, NAMES, ROWS, make_evaluation
 
 from advgen.evaluate.robustness.results import (
@@ -20,39 +21,6 @@ from advgen.records import ClassPair
 from advgen.scoring import wilson_interval
 
 HOSTILE = "<script>alert(1)</script>\"'&" + "x" * 120
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => {
-    const part = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = rgba(getComputedStyle(at).backgroundColor);
-      if (color[3] > 200) return color;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !element.checkVisibility()) continue;
-    const style = getComputedStyle(element);
-    const a = light(rgba(element.closest("svg") ? style.fill : style.color));
-    const b = light(ground(element));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push([element.className, element.textContent.trim(), ratio]);
-  }
-  return poor;
-}
-"""
 
 
 class Collector(HTMLParser):
@@ -250,7 +218,7 @@ def test_nothing_is_wider_than_the_screen(visit, name: str, width: int) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_text_has_enough_contrast(visit, scheme: str, width: int) -> None:
     for name in ("usual", "hostile"):
-        assert visit(name, width, scheme).evaluate(CONTRAST) == []
+        assert visit(name, width, scheme).evaluate(POOR_CONTRAST) == []
 
 
 @pytest.mark.integration

@@ -132,7 +132,7 @@ def test_cells_of_the_transfer_say_rate_interval_and_images():
     ax = transfer_heatmap(evaluation)
     assert len(texts(ax)) == len(evaluation.transfer)
     low, high = wilson_interval(2, 20)
-    assert texts(ax)[1] == f"10 %\n{round(100 * low)} to {round(100 * high)}\nn = 20"
+    assert texts(ax)[1] == f"10.0 %\n{100 * low:.1f} to {100 * high:.1f}\nn = 20"
     (image,) = ax.images
     expected = [[100 * (3 * i + 2 * j) / 20 for j in range(3)] for i in range(2)]
     np.testing.assert_allclose(np.asarray(image.get_array()), expected)

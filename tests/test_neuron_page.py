@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from doubles.browser import POOR_CONTRAST
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -30,39 +31,6 @@ from advgen.records import Neuron
 
 WORDS = (SignedWord("<b>dog</b>", 0.5), SignedWord("hot air balloon", 0.25), SignedWord("x", -0.4))
 NORMS = np.concatenate([np.geomspace(0.01, 0.3, 90), np.linspace(0.5, 1.25, 10)])
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => {
-    const part = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = rgba(getComputedStyle(at).backgroundColor);
-      if (color[3] > 200) return color;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !element.checkVisibility() || element.closest("script")) continue;
-    const style = getComputedStyle(element);
-    const a = light(rgba(element.closest("svg") ? style.fill : style.color));
-    const b = light(ground(element));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push([element.className, element.textContent.trim(), ratio]);
-  }
-  return poor;
-}
-"""
 
 
 def make_card(index: int = 10, norms: np.ndarray = NORMS, bound: float = 0.5) -> NeuronCard:
@@ -243,7 +211,7 @@ def test_nothing_is_wider_than_the_screen(visit, width: int) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_enough_contrast(visit, scheme: str) -> None:
-    assert visit(scheme=scheme).evaluate(CONTRAST) == []
+    assert visit(scheme=scheme).evaluate(POOR_CONTRAST) == []
 
 
 @pytest.mark.integration

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 
 import pytest
+from doubles.browser import POOR_CONTRAST
 from PIL import Image
 
 from advgen.gallery import MappedImage, choose_mapped, image_uri, marked_description
@@ -17,38 +18,6 @@ pytestmark = pytest.mark.integration
 BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
 BLANK["tuple[str, ...]"] = ()
 EMPTY = {field.name: BLANK[str(field.type)] for field in dataclasses.fields(Sample)}
-CONTRAST = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => {
-    const part = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = rgba(getComputedStyle(at).backgroundColor);
-      if (color[3] > 200) return color;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !element.checkVisibility() || element.closest("svg, script")) continue;
-    const a = light(rgba(getComputedStyle(element).color));
-    const b = light(ground(element));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push([element.className, element.textContent.trim(), ratio]);
-  }
-  return poor;
-}
-"""
 
 
 def run_samples() -> list[Sample]:
@@ -164,7 +133,7 @@ def test_every_text_has_enough_contrast(visit, scheme: str) -> None:
     page = visit(scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.check("#repeats")
-    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate(POOR_CONTRAST) == []
 
 
 def test_the_theme_follows_the_system_until_the_button_is_pressed(visit) -> None:

@@ -84,7 +84,7 @@ def write_figure(path: Path, figure: Figure, *, colors: int | None = None) -> No
     Args:
         path: The file.
         figure: Matplotlib figure (not of pyplot).
-        colors: At most so many colours: pictures take a third of the bytes with 128; None keeps
+        colors: At most so many colours: pictures take a third of the bytes with 256; None keeps
             all.
 
     Raises:
@@ -93,7 +93,7 @@ def write_figure(path: Path, figure: Figure, *, colors: int | None = None) -> No
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
     if colors is not None:
-        image = Image.open(buffer).convert("RGB").quantize(colors)
+        image = Image.open(buffer).convert("RGB").quantize(colors, kmeans=2)
         buffer = io.BytesIO()
         image.save(buffer, format="PNG", optimize=True)
     write_atomic(path, buffer.getvalue())

@@ -22,8 +22,8 @@ from advgen.records import ClassPair
 from advgen.scoring import Rate
 
 AUTO, NONE = "auto", "none"
-SANDBOX = "sandbox:1360?single=1&seed=7"
-"""Ten images of each thing that the sandbox draws."""
+SANDBOX = "sandbox:13600?single=1&seed=7"
+"""A hundred images of each thing that the sandbox draws; only those of the pairs are drawn."""
 
 
 @dataclass(frozen=True)

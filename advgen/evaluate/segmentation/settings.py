@@ -45,7 +45,7 @@ class SegmentationConfig:
     """
 
     model: str = "sandbox-a"
-    masks: str = "sandbox:500"
+    masks: str = "sandbox:500?seed=5"
     lens_images: str = "sandbox:2000"
     top_images: int = 100
     treatment: Literal["paper", "centered"] = "paper"
