@@ -118,11 +118,24 @@ ENTRIES = (
         tables.table3,
         ("table3.png",),
     ),
+    *(
+        Entry(
+            f"Table 3 on {model}",
+            "another training seed" if model == "sandbox-b" else "another seed, patch and width",
+            f"python -m benchmarks.table3 --set model.name={model} --name table3_{model}",
+            stem=f"table3_{model}",
+            show=tables.table3,
+            pictures=(f"table3_{model}.png",),
+            real_note="any open_clip name: `--set model.name=ViT-L-14-quickgelu/openai`",
+        )
+        for model in ("sandbox-b", "sandbox-c")
+    ),
     Entry(
         "Table 3, closed loop",
         "the same attack, asking again around the words that worked (ours)",
         "python -m benchmarks.closed_loop --pairs scored",
-        "python -m benchmarks.table3 --preset paper --set describe.rounds=5 --runs RUNS",
+        "python -m benchmarks.table3 --preset paper --set describe.rounds=5 "
+        "--set describe.descriptions=25 --name table3_rounds --runs RUNS",
         "closed_loop_scored",
         tables.closed_loop,
     ),
@@ -166,16 +179,18 @@ ENTRIES = (
     Entry(
         "Tables 6 and 7",
         "prompts",
-        "advgen attack --pair dog:deer --set describe.describer=llama",
+        "advgen attack --pair dog:deer",
         "advgen attack --preset paper --pair dog:deer",
         note="Our own wording of the same rules: `prompts/describe.toml` and "
-        "`prompts/class_descriptions.toml`.",
+        "`prompts/class_descriptions.toml`. On the sandbox a template writes the sentences and no "
+        "prompt is needed.",
     ),
     Entry(
         "Beyond the paper",
         "transfer of released images to other CLIPs",
         "python -m benchmarks.transfer",
-        "advgen evaluate DATASET --model ViT-B-32-quickgelu/openai --model ViT-L-14/openai",
+        "advgen evaluate DATASET --model ViT-B-32-quickgelu/openai "
+        "--model ViT-L-14-quickgelu/openai",
         "transfer",
         tables.transfer,
         ("transfer.png",),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from advgen.experiments.paper import TABLE_3_PAIRS
+
 Result = dict[str, Any]
 
 
@@ -163,7 +165,7 @@ def table2(result: Result) -> Shown:
 def success(table: Result, paper: Result | None = None) -> Shown:
     """Attack success by method and pair, with intervals of the pooled counts."""
     methods = list(table)
-    pairs = list(table[methods[0]])
+    pairs = [*TABLE_3_PAIRS, *(name for name in table[methods[0]] if name not in TABLE_3_PAIRS)]
     rows = []
     for method in methods:
         cells = []
@@ -216,7 +218,7 @@ def transfer(result: Result) -> Shown:
         for name in attacked
         for label, key in (("all", "success"), ("those that fooled it", "given_fooled"))
     ]
-    clean = [share(model["clean"]) if model["clean"] else "-" for model in models]
+    clean = [share(model["clean"]) if model["clean"] else "-" for model in evaluation["models"]]
     rows.append(["clean accuracy on the true class", *clean])
     counts = result["dataset"]
     lines = [

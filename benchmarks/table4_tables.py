@@ -38,7 +38,15 @@ def variants(layers: int, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     last = layers - 2
     effect = {"maps": "effect"}
     ours = {**effect, "rectify": "positive", "contrast": list(classes)}
-    tuned = {TUNED: {**ours, **_TUNED}} if layers == _SANDBOX_LAYERS else {}
+    early = {"layers": _TUNED["layers"]}
+    steps = {
+        TUNED: {**ours, **_TUNED},
+        "tuned layers": early,
+        "tuned layers, effect": {**effect, **early},
+        "tuned layers, effect, positive": {**effect, **early, "rectify": "positive"},
+        "tuned layers, effect, positive, contrast": {**ours, **early},
+    }
+    tuned = steps if layers == _SANDBOX_LAYERS else {}
     return tuned | {
         "50 neurons": {"neurons": 50},
         "800 neurons": {"neurons": 800},

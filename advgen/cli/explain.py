@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advgen.cli.console import StderrProgress, with_world_names, writable_folder
+from advgen.cli.explain_output import explanation_document, print_explanation, write_explanations
 from advgen.cli.pairs import pair_options
 from advgen.cli.settings import config_options, settings_table
 from advgen.config import AttackConfig, attack_config
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from advgen.evaluate.explanation import Explanation
     from advgen.models import ClipModel
     from advgen.neurons import Catalogue, SignedWord
-
-WORDS_IN_A_ROW = 4
 
 
 def _nothing(**_settings: Any) -> None:
@@ -86,9 +85,9 @@ def explain(
         clip, catalogue = _model(config, count, progress)
         names = picture_names(paths)
         found = _explanations(config, clip, catalogue, opened, count, progress)
-        document = _document(config, clip, paths, names, found)
+        document = explanation_document(config, clip, paths, names, found)
         progress.stage("writing")
-        _write(out, config, clip, names, found, document)
+        write_explanations(out, config, clip, names, found, document)
     if as_json:
         click.echo(json.dumps(document))
         return
@@ -105,45 +104,6 @@ def picture_names(paths: Sequence[Path]) -> list[str]:
         f"{number:0{width}d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', path.stem)[:80]}"
         for number, path in enumerate(paths, start=1)
     ]
-
-
-def print_explanation(name: str, explanation: Explanation) -> None:
-    """One image and pair as lines and a table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=max(110, Console().width), markup=False, emoji=False, highlight=False)
-    scores, pair = explanation.scores, explanation.pair
-    console.print(f"{name}: {pair}", style="bold", soft_wrap=True)
-    console.print(
-        f"  taken for {explanation.taken_for}: cos({pair.target_class}) "
-        f"{scores.cos_target:+.4f}, cos({pair.true_class}) {scores.cos_true:+.4f}, "
-        f"margin {scores.margin:+.4f}",
-        soft_wrap=True,
-    )
-    console.print(
-        f"  patches: first-order {float(explanation.first_order.sum()):+.4f}, "
-        f"second-order {float(explanation.second_order.sum()):+.4f}"
-    )
-    sides = ((pair.target_class, explanation.towards), (pair.true_class, explanation.against))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("  towards", "neuron", "adds to margin", "words added", "words taken off"):
-        table.add_column(title, justify="right" if title == "adds to margin" else "left")
-    for side, pushes in sides:
-        for push in pushes:
-            table.add_row(
-                f"  {side}",
-                str(push.neuron),
-                f"{push.contribution:+.5f}",
-                _words(push.raised),
-                _words(push.lowered),
-            )
-    if table.row_count:
-        console.print(table)
-
-
-def _words(words: Sequence[SignedWord]) -> str:
-    return ", ".join(entry.word for entry in words[:WORDS_IN_A_ROW])
 
 
 def _checked(config: AttackConfig, progress: StderrProgress) -> AttackConfig:
@@ -236,89 +196,3 @@ def _words_of(
     progress.stage(f"words of {len(named)} neurons", len(named))
     facts = describe_neurons(catalogue, named, encoded, make_solver(), progress)
     return {entry.neuron: entry.words for entry in facts}
-
-
-def _document(
-    config: AttackConfig,
-    clip: ClipModel,
-    paths: Sequence[Path],
-    names: Sequence[str],
-    found: Sequence[tuple[Image.Image, list[Explanation]]],
-) -> dict[str, Any]:
-    from advgen.evaluate.explanation import explanation_row
-    from advgen.store import sha256_file
-
-    rows = [
-        {
-            "image": str(path),
-            "sha256": sha256_file(path),
-            "picture": f"{name}-{explanation.pair.slug}.png",
-            **explanation_row(explanation),
-        }
-        for path, name, (_, explanations) in zip(paths, names, found, strict=True)
-        for explanation in explanations
-    ]
-    return {**_facts(config, clip), "explanations": rows}
-
-
-def _facts(config: AttackConfig, clip: ClipModel) -> dict[str, Any]:
-    return {
-        "model": clip.name,
-        "weights_sha256": clip.weights_sha256,
-        "layers": list(config.lens.layers),
-        "lens_images": config.lens.images,
-        "treatment": config.lens.treatment,
-        "pool": config.text.pool,
-        "nonzeros": config.text.nonzeros,
-        "atoms": config.text.atoms,
-    }
-
-
-def _write(
-    out: Path,
-    config: AttackConfig,
-    clip: ClipModel,
-    names: Sequence[str],
-    found: Sequence[tuple[Image.Image, list[Explanation]]],
-    document: dict[str, Any],
-) -> None:
-    """Pictures first, the page last: whoever sees the page finds everything else."""
-    import io
-    from pathlib import PurePath
-
-    from advgen.explanation_page import ExplainedImage, ExplanationPage, render_explanations
-    from advgen.heatmap_overlay import legend_lines, overlay, side_by_side
-    from advgen.store import write_atomic
-
-    entries = []
-    for name, (image, explanations) in zip(names, found, strict=True):
-        for entry in explanations:
-            pair = entry.pair
-            sheet = side_by_side(
-                [
-                    ("image", image),
-                    ("first-order", overlay(image, entry.first_order)),
-                    ("second-order", overlay(image, entry.second_order)),
-                ],
-                [
-                    f"taken for {entry.taken_for}, margin {entry.scores.margin:+.4f}",
-                    *legend_lines(pair.true_class, pair.target_class),
-                ],
-            )
-            buffer = io.BytesIO()
-            sheet.save(buffer, format="PNG", optimize=True)
-            write_atomic(out / f"{name}-{pair.slug}.png", buffer.getvalue())
-            entries.append(ExplainedImage(name, image, entry))
-    write_atomic(out / "explanation.json", json.dumps(document, indent=1) + "\n")
-    facts = _facts(config, clip)
-    shown = {
-        "model": clip.name,
-        "weights sha256": clip.weights_sha256[:12],
-        "layers": ", ".join(map(str, facts["layers"])),
-        "image set": facts["lens_images"],
-        "layer norm's mean": facts["treatment"],
-        "text pool": facts["pool"],
-    }
-    sandbox = PurePath(clip.name).name.startswith("sandbox")
-    page = ExplanationPage(shown, entries, sandbox)
-    write_atomic(out / "explanation.html", render_explanations(page))
