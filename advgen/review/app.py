@@ -19,9 +19,7 @@ belongs to the session cookie and to this server; after a restart `/api/session`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -49,6 +47,7 @@ from advgen.review.forms import (
     vote_token,
 )
 from advgen.review.items import Filters, Item
+from advgen.review.pictures import Heatmap, open_pictures, static
 from advgen.review.security import (
     HEADERS,
     Guard,
@@ -59,14 +58,10 @@ from advgen.review.security import (
     read_fields,
 )
 from advgen.review.store import ReviewStore
-from advgen.review.thumbnails import media_type, thumbnail
 from advgen.review.votes import UnknownItem, Vote, VoteRefused
 
 NAME = "advgen_reviewer"
 PAGE = 60
-_KEPT = "private, max-age=31536000, immutable"
-HEATMAPS = ("first-order", "second-order")
-Heatmap = Callable[[Item, str], "bytes | None"]
 
 
 def create_app(
@@ -83,23 +78,23 @@ def create_app(
         token: Needed by everyone, shown once in the address as `?token=`; None: only this machine
             is answered.
         reviewer: Name of who has not given one; None: the page asks.
-        heatmap: Gives the PNG of an item's heat map of a kind of `HEATMAPS`, or None; left out:
-            there are none.
+        heatmap: Gives the PNG of an item's heat map of a kind of `pictures.HEATMAPS`, or None; left
+            out: there are none.
 
     Raises:
         Refused: If the reviewer's name cannot be kept.
     """
-    small = lru_cache(4096)(lambda item_id: _thumb(store, item_id))
-    desk = Desk(store, reviewer_name(reviewer) if reviewer else None, heatmap, small)
+    desk = Desk(store, reviewer_name(reviewer) if reviewer else None, heatmap is not None)
+    pictures = open_pictures(store, heatmap)
     routes = [
         Route("/", desk.review),
         Route("/who", desk.who, methods=["GET", "POST"]),
         Route("/vote", desk.vote_form, methods=["POST"]),
         Route("/undo", desk.undo_form, methods=["POST"]),
         Route("/images", desk.images),
-        Route("/image/{item_id}", desk.image),
-        Route("/thumb/{item_id}", desk.thumb),
-        Route("/heatmap/{item_id}", desk.heat),
+        Route("/image/{item_id}", pictures.image),
+        Route("/thumb/{item_id}", pictures.thumb),
+        Route("/heatmap/{item_id}", pictures.heat),
         Route("/static/{name}", static),
         Route("/api/session", desk.session),
         Route("/api/next", desk.api_next),
@@ -120,14 +115,12 @@ class Desk:
     Attributes:
         store: Items and votes.
         reviewer: Name of who has not given one.
-        heatmap: Gives the PNG of an item's heat map of a kind.
-        small: Gives the thumbnail of an item by its id.
+        mapped: Whether there are heat maps.
     """
 
     store: ReviewStore
     reviewer: str | None
-    heatmap: Heatmap | None
-    small: Callable[[str], bytes]
+    mapped: bool
 
     def review(self, request: Request) -> Response:
         """One image and its two questions."""
@@ -152,7 +145,7 @@ class Desk:
                 "details": details,
                 "mine": pages.vote_view(mine) if mine else None,
                 "token": new_token(),
-                "heatmap": self.heatmap is not None,
+                "heatmap": self.mapped,
             },
         )
 
@@ -217,31 +210,6 @@ class Desk:
             "images.html.j2",
             {**values, **self._choices(name, filters), "progress": self._progress(name, filters)},
         )
-
-    def image(self, request: Request) -> Response:
-        """The bytes of an image."""
-        item = self.store.item(item_name(request.path_params["item_id"]))
-        return _picture(request, item.sha256, lambda: self.store.image_bytes(item.id))
-
-    def thumb(self, request: Request) -> Response:
-        """A small WebP of an image."""
-        item = self.store.item(item_name(request.path_params["item_id"]))
-        return _picture(request, item.sha256 + "-thumb", lambda: self.small(item.id))
-
-    def heat(self, request: Request) -> Response:
-        """A heat map of an image, where heat maps are made."""
-        item = self.store.item(item_name(request.path_params["item_id"]))
-        kind = request.query_params.get("kind", HEATMAPS[0])
-        if kind not in HEATMAPS:
-            raise Refused(404, "There is no heat map of this kind.")
-
-        def draw() -> bytes:
-            data = self.heatmap(item, kind) if self.heatmap else None
-            if data is None:
-                raise Refused(404, "There is no heat map of this image.")
-            return data
-
-        return _picture(request, f"{item.sha256}-{kind}", draw)
 
     def session(self, request: Request) -> Response:
         """The word that posts must carry, and who is voting."""
@@ -336,34 +304,6 @@ class Desk:
         if name is None:
             raise Refused(409, "Say who you are first.")
         return name
-
-
-def static(request: Request) -> Response:
-    """The script and the style sheet; the name is looked up in a table, not on the disk."""
-    found = pages.static_files().get(request.path_params["name"])
-    if found is None:
-        raise Refused(404, "There is no such file.")
-    data, kind, _ = found
-    return Response(data, media_type=kind, headers={"cache-control": _KEPT})
-
-
-def _picture(request: Request, tag: str, read: Callable[[], bytes]) -> Response:
-    headers = {"cache-control": _KEPT, "etag": f'"{tag}"'}
-    if request.headers.get("if-none-match") == headers["etag"]:
-        return Response(status_code=304, headers=headers)
-    data = read()
-    try:
-        kind = media_type(data)
-    except ValueError as error:
-        raise Refused(404, "This file is no image that a browser shows.") from error
-    return Response(data, media_type=kind, headers=headers)
-
-
-def _thumb(store: ReviewStore, item_id: str) -> bytes:
-    try:
-        return thumbnail(store.image_bytes(item_id))
-    except ValueError as error:
-        raise Refused(404, "This file is no image.") from error
 
 
 def _after(request: Request) -> str | None:

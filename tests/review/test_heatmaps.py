@@ -9,8 +9,8 @@ from PIL import Image
 
 from advgen.attack import Silent, run_attack
 from advgen.config import attack_config, read_preset
-from advgen.review.app import HEATMAPS
 from advgen.review.heatmaps import Heatmaps
+from advgen.review.pictures import HEATMAPS
 from advgen.review.store import ReviewStore
 from advgen.store import ArtifactStore
 
