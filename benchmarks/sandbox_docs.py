@@ -14,6 +14,7 @@ from advgen.sandbox.training.recipes import RECIPES
 
 HERE = Path(__file__).parent
 ATTACK = HERE / "results" / "closed_loop_scored.json"
+METHODS = ("second-order", "random", "indirect", "similar-words")
 DOCS = HERE.parent / "docs" / "sandbox.md"
 
 
@@ -33,11 +34,25 @@ def write_docs(kept: dict[str, Any]) -> Path:
         **parts,
         trainings=trainings,
         attack=json.loads(ATTACK.read_text(encoding="utf-8"))["table"],
+        between=attack_by_model(),
+        methods=METHODS,
         missing=[name for name in RECIPES if name not in trainings],
         percent=percent,
     )
     DOCS.write_text(page, encoding="utf-8")
     return DOCS
+
+
+def attack_by_model() -> dict[str, dict[str, Any]]:
+    """Model -> method -> pooled success of Table 3, for the models that it was measured on."""
+    found = {}
+    for name in packaged_checkpoints():
+        stem = "table3" if name == "sandbox-a" else f"table3_{name}"
+        path = HERE / "results" / f"{stem}.json"
+        if path.is_file():
+            table = json.loads(path.read_text(encoding="utf-8"))["table"]
+            found[name] = {method: table[method]["pooled"]["verified"] for method in METHODS}
+    return found
 
 
 def percent(share: float | None) -> str:

@@ -39,18 +39,18 @@ def _nothing(**_settings: Any) -> None:
 )
 @click.option(
     "--threshold",
-    default="quantile",
+    default="top",
     show_default=True,
     type=click.Choice(THRESHOLDS),
-    help="A neuron is activated above its 98th percentile (paper), or from its hundredth largest "
-    "effect on (released code).",
+    help="A neuron is activated from its hundredth largest effect on (released code), or above its "
+    "98th percentile (paper's text).",
 )
 @click.option(
     "--score",
-    default="codes",
+    default="projection",
     show_default=True,
     type=click.Choice(SCORES),
-    help="Words of a neuron: its sparse code (paper), or all words by their projection.",
+    help="Words of a neuron: all by their projection (ours), or its sparse code (paper).",
 )
 @click.option(
     "--signed", is_flag=True, help="An effect against the neuron's direction counts against it."
@@ -69,12 +69,14 @@ def concepts(
 ) -> None:
     """Print words for what is in each image, and the neurons behind them.
 
-    IMAGE is an image file, a folder, or an image set such as sandbox:20?seed=3.
+    IMAGE is an image file, a folder, or an image set such as sandbox:20?seed=3. The defaults name
+    several times as many drawn things as the paper's rule (`--score codes --threshold quantile`) on
+    the sandbox, where that can be measured: `python -m benchmarks.concepts`.
 
     Example: advgen concepts photo.jpg --top 5
     """
     if specific and score == "projection":
-        raise click.UsageError("--specific counts words in codes; leave it out with projection")
+        raise click.UsageError("--specific counts words in codes: add --score codes")
     config = neurons_config(settings)
     with StderrProgress() as progress:
         progress.stage("starting")

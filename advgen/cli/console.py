@@ -118,6 +118,29 @@ def with_world_names(config: AttackConfig, progress: StderrProgress) -> AttackCo
     return config
 
 
+def check_world_words(model: str, text: str) -> None:
+    """Refuse words that a sandbox CLIP does not know; other models read any text.
+
+    Raises:
+        ConfigError: If there is such a word; near ones are suggested.
+    """
+    from advgen import registry
+    from advgen.errors import ConfigError
+
+    if model not in registry.names("clip"):
+        return
+    phrases = registry.resolve("pool", "sandbox")()
+    known = {word for phrase in phrases for word in phrase.split()}
+    for word in text.lower().split():
+        if word not in known:
+            close = registry.closest(word, sorted(known))
+            hint = f"did you mean {' or '.join(close)}? " if close else ""
+            raise ConfigError(
+                f"{model} does not know the word '{word}': {hint}`advgen pool show sandbox` lists "
+                "all that it knows"
+            )
+
+
 def writable_folder(path: Path) -> Path:
     """The path itself, a usage error (exit 2) when it is a file."""
     if path.is_file():

@@ -90,6 +90,7 @@ def evaluate(
 
     Example: advgen evaluate release --model sandbox-a --model sandbox-b
     """
+    _check_dataset(dataset)
     out = _folder(out or DEFAULT_OUT / _name(dataset))
     _check_leaderboard(leaderboard)
     with StderrProgress() as progress:
@@ -113,6 +114,17 @@ def evaluate(
     if found.failures:
         click.echo(f"error: not scored, see above: {', '.join(found.failures)}", err=True)
         ctx.exit(1)
+
+
+def _check_dataset(dataset: str) -> None:
+    """A mistyped folder is found before anything is loaded."""
+    from advgen.errors import DataError
+
+    if not dataset.startswith("hf:") and not Path(dataset).expanduser().is_dir():
+        raise DataError(
+            f"there is no folder {dataset}; make it with: advgen dataset build RUN --out DIR, or "
+            "name a published one: hf:OWNER/NAME"
+        )
 
 
 def _name(dataset: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advgen import registry
-from advgen.cli.console import StderrProgress, writable_folder
+from advgen.cli.console import StderrProgress, check_world_words, writable_folder
 from advgen.cli.settings import parse_change
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def segment(
         raise click.BadParameter("name a class, e.g. dog", param_hint="--class")
     prompts = [_checked(template)] if template else None
     stems = _stems(images)
+    check_world_words(model, name)
     with StderrProgress() as progress:
         from advgen.evaluate.segmentation.opening import segmenter_inputs
         from advgen.evaluate.segmentation.protocol import open_segmenter

@@ -95,19 +95,25 @@ def test_files_folders_and_specs_in_the_order_given(run, printed, pictures: Path
 
 
 def test_codes_are_computed_once(run, cache: Path, pictures: Path) -> None:
-    run("--json", str(pictures / "0.png"))
+    codes = ("--json", "--score", "codes")
+    run(*codes, str(pictures / "0.png"))
     before = {path: path.stat().st_mtime_ns for path in (cache / "codes").iterdir()}
-    again = run("--json", str(pictures / "0.png"))
+    again = run(*codes, str(pictures / "0.png"))
     assert {path: path.stat().st_mtime_ns for path in (cache / "codes").iterdir()} == before
     assert "sparse codes" not in again.stderr
-    other = run("--json", "--set", "text.nonzeros=2", str(pictures / "0.png"))
+    other = run(*codes, "--set", "text.nonzeros=2", str(pictures / "0.png"))
     assert "sparse codes" in other.stderr
     assert len(list((cache / "codes").iterdir())) == len(before) + 2
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--signed",), ("--specific",), ("--threshold", "top"), ("--score", "projection")],
+    [
+        ("--signed",),
+        ("--threshold", "quantile"),
+        ("--score", "codes"),
+        ("--score", "codes", "--specific"),
+    ],
 )
 def test_options_change_the_weights(run, printed, pictures: Path, options) -> None:
     found = json.loads(run("--json", "--top", "3", *options, str(pictures)).stdout)
