@@ -100,7 +100,7 @@ def test_images_of_one_name_do_not_overwrite_one_another(run, scene, tmp_path: P
     [
         (("--method", "rolout"), 2, "'rolout' is not one of"),
         (("--class", " "), 2, "name a class"),
-        (("--class", "elefant"), 1, "does not know the word 'elefant': did you mean elephant"),
+        (("--class", "elefant"), 1, "does not know the word 'elefant': did you mean"),
         (("--set", "neurons"), 2, "is not KEY=VALUE"),
         (("--template", "a thing"), 2, "has no {noun}"),
         (("--set", "neuron=3"), 1, "does not take these options"),
