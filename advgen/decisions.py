@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -19,6 +20,7 @@ from advgen.store import write_atomic
 Status = Literal["accepted", "rejected", "unsure"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 _Row = TypeVar("_Row", "Judgement", "Decision")
+_Answer = TypeVar("_Answer", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,68 @@ class Decision:
         """Check the status."""
         if self.status not in STATUSES:
             raise ValueError(f"expected a status out of {', '.join(STATUSES)}; got '{self.status}'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opinion:
+    """What one reviewer says of an image, or several who agree.
+
+    Attributes:
+        status: Of the image as a whole.
+        true_visible: Whether the true class is visible; None: cannot tell.
+        target_visible: Whether the target class is visible; None: cannot tell.
+        reasons: Why it is turned down beyond that.
+        reviewers: Who says so.
+        votes: How many votes it stands for.
+    """
+
+    status: Status
+    true_visible: bool | None
+    target_visible: bool | None
+    reasons: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+    votes: int = 1
+
+
+def decide(sample_id: str, sha256: str, opinions: Sequence[Opinion]) -> Decision:
+    """What people decide together: the status that more than half of the votes give, else `unsure`.
+
+    A decision overrules judges and goes into released data, so the most frequent status is not
+    enough. A question's answer is what more than half say, None otherwise. Reasons are those of
+    the votes that reject, where the image is rejected, in alphabetical order.
+
+    Args:
+        sample_id: Of the sample.
+        sha256: Of the image that was looked at.
+        opinions: At most one of each reviewer.
+
+    Raises:
+        ValueError: If there is no opinion.
+    """
+    if not opinions:
+        raise ValueError("expected at least one vote; got none")
+    total = sum(opinion.votes for opinion in opinions)
+    status = _majority([(opinion.status, opinion.votes) for opinion in opinions]) or "unsure"
+    rejecting = [opinion for opinion in opinions if status == "rejected" == opinion.status]
+    return Decision(
+        id=sample_id,
+        sha256=sha256,
+        status=status,
+        true_visible=_majority([(opinion.true_visible, opinion.votes) for opinion in opinions]),
+        target_visible=_majority([(opinion.target_visible, opinion.votes) for opinion in opinions]),
+        reasons=tuple(sorted({reason for opinion in rejecting for reason in opinion.reasons})),
+        votes=total,
+        reviewers=tuple(sorted({name for opinion in opinions for name in opinion.reviewers})),
+        agreement=sum(o.votes for o in opinions if o.status == status) / total,
+    )
+
+
+def _majority(answers: Sequence[tuple[_Answer, int]]) -> _Answer | None:
+    counts: Counter[_Answer] = Counter()
+    for answer, votes in answers:
+        counts[answer] += votes
+    answer, count = counts.most_common(1)[0]
+    return answer if 2 * count > counts.total() else None
 
 
 def write_rows(rows: Iterable[Judgement | Decision], path: Path) -> None:

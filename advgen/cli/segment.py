@@ -92,6 +92,9 @@ def segment(
     look at the middle square of an image only; what lies outside is never part of the mask, is
     transparent in the heat map and dark in the overlay.
 
+    The second-order method is the paper's by default; on the sandbox its exact map is far better
+    (`--set maps=effect --set rectify=positive`; `python -m benchmarks.table4` has every option).
+
     Example: advgen segment photo.jpg --class dog --out found
     """
     writable_folder(out)

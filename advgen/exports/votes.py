@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from advgen.decisions import Decision, Status
+from advgen import decisions
+from advgen.decisions import Decision, Opinion, Status
 from advgen.records import to_json
-
-_Value = TypeVar("_Value", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,10 +86,9 @@ class ImportReport:
 
 
 def decide(votes: Sequence[Vote], sha256: str) -> Decision:
-    """One decision out of the votes on an image.
+    """One decision out of the votes on an image, as `advgen.decisions.decide` makes it.
 
-    The status that most votes give, `unsure` when two are equally frequent; the answers in the same
-    way, None when two are.
+    What had been decided before keeps its own agreement.
 
     Args:
         votes: At least one, at most one of each reviewer.
@@ -99,28 +97,19 @@ def decide(votes: Sequence[Vote], sha256: str) -> Decision:
     Raises:
         ValueError: If there is no vote.
     """
-    if not votes:
-        raise ValueError("expected at least one vote; got none")
-    first = votes[0]
-    if len(votes) == 1:
-        status, agreement = first.verdict, first.agreement
-    else:
-        verdicts = [(vote.verdict, vote.votes) for vote in votes]
-        status = cast(Status, _most(verdicts, "unsure"))
-        said = sum(vote.votes for vote in votes if vote.verdict == status)
-        agreement = said / sum(vote.votes for vote in votes)
-    reasons = {r for vote in votes if status == "rejected" == vote.verdict for r in vote.reasons}
-    return Decision(
-        id=first.id,
-        sha256=sha256,
-        status=status,
-        true_visible=_most([(vote.true_visible, vote.votes) for vote in votes], None),
-        target_visible=_most([(vote.target_visible, vote.votes) for vote in votes], None),
-        reasons=tuple(sorted(reasons)),
-        votes=sum(vote.votes for vote in votes),
-        reviewers=tuple(sorted({name for vote in votes for name in vote.reviewers})),
-        agreement=agreement,
-    )
+    opinions = [
+        Opinion(
+            status=vote.verdict,
+            true_visible=vote.true_visible,
+            target_visible=vote.target_visible,
+            reasons=vote.reasons,
+            reviewers=vote.reviewers,
+            votes=vote.votes,
+        )
+        for vote in votes
+    ]
+    decision = decisions.decide(votes[0].id if votes else "", sha256, opinions)
+    return replace(decision, agreement=votes[0].agreement) if len(votes) == 1 else decision
 
 
 def gather(votes: Iterable[Vote], known: Mapping[str, str], report: ImportReport) -> ImportReport:
@@ -159,14 +148,6 @@ def _of_run(vote: Vote, known: Mapping[str, str]) -> Vote:
     if vote.id in known or vote.sha256 is None or known.get(tail) != vote.sha256:
         return vote
     return replace(vote, id=tail)
-
-
-def _most(values: Sequence[tuple[_Value, int]], tied: _Value) -> _Value:
-    counts: Counter[_Value] = Counter()
-    for value, weight in values:
-        counts[value] += weight
-    top = counts.most_common(2)
-    return tied if len(top) > 1 and top[0][1] == top[1][1] else top[0][0]
 
 
 def _note(ids: list[str], name: str) -> None:

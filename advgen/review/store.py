@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from advgen.decisions import Decision
+from advgen.decisions import Decision, decide
 from advgen.errors import DataError
 from advgen.review import ballot, queue
 from advgen.review.agreement import Agreement, agreement_of
 from advgen.review.database import Database
 from advgen.review.intake import bring_in, judgements_of, records_of, sample_of, share_out, tally
 from advgen.review.items import Filters, Item, image_path, item_id, start_of
-from advgen.review.votes import Progress, UnknownItem, Vote, checked_reviewer, decide
+from advgen.review.votes import Progress, UnknownItem, Vote, checked_reviewer, opinion
 
 
 class ReviewStore:
@@ -232,7 +232,7 @@ class ReviewStore:
         """
         wanted = None if run is None else {item_id(sample) for sample in records_of(run)}
         return [
-            decide(sample_id, sha256, votes)
+            decide(sample_id, sha256, [opinion(vote) for vote in votes])
             for name, sample_id, sha256, votes in self._ballots()
             if wanted is None or name in wanted
         ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advgen.decisions import Decision, Status
+from advgen.decisions import Opinion, Status
 from advgen.errors import DataError
 
 REASONS = ("broken", "unclear", "offensive", "duplicate", "other")
@@ -65,35 +64,15 @@ class Progress:
     total: int
 
 
-def decide(sample_id: str, sha256: str, votes: Sequence[Vote]) -> Decision:
-    """What the votes on one image decide: more than half of them, else `unsure`.
-
-    A question's answer is what more than half say, None otherwise. Reasons are kept where the
-    image is rejected, in alphabetical order.
-
-    Raises:
-        ValueError: If there is no vote.
-    """
-    if not votes:
-        raise ValueError("expected at least one vote; got none")
-    status = _majority([vote.status for vote in votes]) or "unsure"
-    reasons = {reason for vote in votes for reason in vote.reasons}
-    return Decision(
-        id=sample_id,
-        sha256=sha256,
-        status=status,
-        true_visible=_majority([vote.true_visible for vote in votes]),
-        target_visible=_majority([vote.target_visible for vote in votes]),
-        reasons=tuple(sorted(reasons)) if status == "rejected" else (),
-        votes=len(votes),
-        reviewers=tuple(sorted({vote.reviewer for vote in votes})),
-        agreement=sum(vote.status == status for vote in votes) / len(votes),
+def opinion(vote: Vote) -> Opinion:
+    """A vote as what `advgen.decisions.decide` counts."""
+    return Opinion(
+        status=vote.status,
+        true_visible=vote.true_visible,
+        target_visible=vote.target_visible,
+        reasons=vote.reasons,
+        reviewers=(vote.reviewer,),
     )
-
-
-def _majority(answers):
-    answer, count = Counter(answers).most_common(1)[0]
-    return answer if 2 * count > len(answers) else None
 
 
 def checked_reviewer(name: str) -> str:

@@ -134,6 +134,7 @@ def test_unknown_format_and_missing_file(tmp_path):
         (["accepted", "rejected"], "unsure", 0.0),
         (["accepted", "rejected", "unsure"], "unsure", 1 / 3),
         (["rejected", "rejected", "unsure"], "rejected", 2 / 3),
+        (["accepted", "accepted", "rejected", "unsure"], "unsure", 1 / 4),
     ],
 )
 def test_majority(votes, status, agreement):

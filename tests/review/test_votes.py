@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from advgen.decisions import decide
 from advgen.review.store import ReviewStore
-from advgen.review.votes import UnknownItem, Vote, VoteRefused, decide
+from advgen.review.votes import UnknownItem, Vote, VoteRefused, opinion
 
 WRITER = """
 import sys
@@ -172,7 +173,7 @@ BROKEN = (True, False, ("broken",))
 def test_more_than_half_decide(
     given, status, true_visible, target_visible, reasons, agreement
 ) -> None:
-    found = decide("s", "h", votes(*given))
+    found = decide("s", "h", [opinion(vote) for vote in votes(*given)])
     assert (found.status, found.true_visible, found.target_visible, found.reasons) == (
         status, true_visible, target_visible, reasons,
     )  # fmt: skip
