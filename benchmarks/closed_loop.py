@@ -21,10 +21,10 @@ from advgen.config import METHODS, AttackConfig, attack_config, attack_table, re
 from advgen.errors import AdvgenError
 from advgen.experiments.output import print_table, write_result
 from advgen.experiments.paper import TABLE_3_PAIRS
-from advgen.experiments.success import POOLED, Success, success_table
+from advgen.experiments.success import POOLED, Success, by_description, success_table
 from advgen.store import ArtifactStore, default_store_root
 from benchmarks.experiment import RESULTS
-from benchmarks.table3 import cell
+from benchmarks.table3 import OURS, cell, print_described
 
 TUNING_PAIRS = ("cat:fox", "owl:airplane", "bus:train", "turtle:rock", "cow:sheep")
 
@@ -90,6 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     variants = TRIED if options.pairs == "tuning" else (PLAIN, CHOSEN)
     found: dict[str, dict[str, dict[str, Success]]] = {}
+    described: dict[str, dict[str, Any]] = {}
     configs: dict[str, Any] = {}
     try:
         for variant in variants:
@@ -99,6 +100,9 @@ def main() -> None:
                 store = ArtifactStore(default_store_root())
                 outcome = run_attack(config, root, store, progress)
             found[variant.name] = success_table(outcome.results)
+            rows = by_description(outcome.samples, OURS)
+            described[variant.name] = {method: row.to_json() for method, row in rows.items()}
+            print_described(rows)
             configs[variant.name] = attack_table(config)
     except AdvgenError as error:
         sys.exit(f"benchmarks.closed_loop: {error}")
@@ -113,6 +117,7 @@ def main() -> None:
     )
     result = {
         "configs": configs,
+        "by_description": described,
         "table": {
             name: {
                 method: {pair: success.to_json() for pair, success in rows.items()}

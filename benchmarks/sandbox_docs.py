@@ -30,11 +30,19 @@ def write_docs(kept: dict[str, Any]) -> Path:
         for name in packaged_checkpoints()
     }
     parts = {name: kept.get(name) for name in ("world", "models", "cost")}
+    attacks = attack_by_model()
     page = environment.get_template("sandbox.md.j2").render(
         **parts,
         trainings=trainings,
         attack=json.loads(ATTACK.read_text(encoding="utf-8"))["table"],
-        between=attack_by_model(),
+        between={
+            name: {method: result["table"][method]["pooled"]["verified"] for method in METHODS}
+            for name, result in attacks.items()
+        },
+        leads={
+            name: {method: row["lead"] for method, row in result["by_description"].items()}
+            for name, result in attacks.items()
+        },
         methods=METHODS,
         missing=[name for name in RECIPES if name not in trainings],
         percent=percent,
@@ -44,14 +52,13 @@ def write_docs(kept: dict[str, Any]) -> Path:
 
 
 def attack_by_model() -> dict[str, dict[str, Any]]:
-    """Model -> method -> pooled success of Table 3, for the models that it was measured on."""
+    """Model -> kept result of Table 3, for the models that it was measured on."""
     found = {}
     for name in packaged_checkpoints():
         stem = "table3" if name == "sandbox-a" else f"table3_{name}"
         path = HERE / "results" / f"{stem}.json"
         if path.is_file():
-            table = json.loads(path.read_text(encoding="utf-8"))["table"]
-            found[name] = {method: table[method]["pooled"]["verified"] for method in METHODS}
+            found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

@@ -28,7 +28,15 @@ from advgen.errors import AdvgenError
 from advgen.experiment_plots import figure_of
 from advgen.experiments.output import print_lines, print_table, write_result
 from advgen.experiments.paper import TABLE_3, TABLE_3_PAIRS
-from advgen.experiments.success import POOLED, Spread, Success, comparisons, success_table
+from advgen.experiments.success import (
+    POOLED,
+    Described,
+    Spread,
+    Success,
+    by_description,
+    comparisons,
+    success_table,
+)
 from advgen.plots import success_rates
 from advgen.processes import current_processes
 from advgen.store import ArtifactStore, default_store_root
@@ -109,6 +117,35 @@ def print_found(config: AttackConfig, table: Table) -> list[str]:
     return lines
 
 
+def print_described(found: Mapping[str, Described]) -> list[str]:
+    """The pooled rates over whole descriptions, and what they say of the first method's lead."""
+    rows = []
+    for method, row in found.items():
+        low, high = row.interval
+        lead = "-"
+        if row.lead is not None:
+            lead = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * value for value in row.lead))
+        rows.append([method, f"{100 * row.rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]", lead])
+    count = max((row.descriptions for row in found.values()), default=0)
+    print_table(
+        f"Verified images, pooled, whole descriptions drawn again (up to {count} per method), %",
+        ["", "success", f"lead of {OURS}"],
+        rows,
+    )
+    return [described_line(method, row) for method, row in found.items() if row.lead is not None]
+
+
+def described_line(method: str, row: Described) -> str:
+    """How the first method stands to another by its lead over whole descriptions."""
+    assert row.lead is not None
+    value, low, high = row.lead
+    place = "above" if low > 0 else "below" if high < 0 else "not apart"
+    return (
+        f"{OURS} minus {method}, whole descriptions drawn again: {100 * value:+.1f} "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}] ({place})"
+    )
+
+
 def figure(config: AttackConfig, table: Table) -> Figure:
     """Rates with intervals; the paper's as open rings."""
     pairs, methods = [str(pair) for pair in config.pairs], list(table)
@@ -142,6 +179,8 @@ def keep(options: argparse.Namespace, config: AttackConfig, outcome: Outcome) ->
     """Print the table and write it down."""
     table = success_table(outcome.results)
     lines = print_found(config, table)
+    described = by_description(outcome.samples, OURS)
+    lines += print_described(described)
     manifest = outcome.manifest
     result: dict[str, Any] = {
         "config": attack_table(config),
@@ -150,6 +189,7 @@ def keep(options: argparse.Namespace, config: AttackConfig, outcome: Outcome) ->
             method: {name: success.to_json() for name, success in found.items()}
             for method, found in table.items()
         },
+        "by_description": {method: row.to_json() for method, row in described.items()},
         "paper": TABLE_3,
         "findings": lines,
     }

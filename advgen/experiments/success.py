@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from advgen.attack import CellResult
+from advgen.records import Sample
 from advgen.scoring import Rate, pool, wilson_interval
+from advgen.scoring.clusters import cluster_interval, difference_interval, resampled_shares
 
 POOLED = "pooled"
 """Stands for all pairs together."""
@@ -119,6 +123,73 @@ def comparisons(
         return success.verified if verified else success.unverified
 
     return {other: compare(spread(method), spread(other)) for other in table if other != method}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A method's pooled rate when whole descriptions are drawn again.
+
+    Images of one description are alike, so Wilson's interval, which takes each for a trial of its
+    own, is too narrow.
+
+    Attributes:
+        rate: Share of verified images that fooled the model.
+        interval: 95 % interval.
+        images: Verified images.
+        descriptions: Descriptions with a verified image.
+        lead: Difference of the first method's rate and this one, with its 95 % interval; None for
+            the first method itself.
+    """
+
+    rate: float
+    interval: tuple[float, float]
+    images: int
+    descriptions: int
+    lead: tuple[float, float, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "rate": self.rate,
+            "interval": list(self.interval),
+            "images": self.images,
+            "descriptions": self.descriptions,
+            "lead": None if self.lead is None else list(self.lead),
+        }
+
+
+def by_description(samples: Iterable[Sample], method: str, seed: int = 0) -> dict[str, Described]:
+    """Pooled rates of all methods over whole descriptions, and a method's lead over the others.
+
+    Args:
+        samples: Rows of a run; only verified ones count.
+        method: Whose lead is wanted.
+        seed: Of the resamples; every method draws its own.
+
+    Returns:
+        Method -> rate, in order of first appearance; methods without verified images are left out.
+    """
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.verified:
+            groups.setdefault(sample.method, []).append(sample)
+    shares, found = {}, {}
+    for place, (name, rows) in enumerate(groups.items()):
+        fooled = np.array([row.fooled for row in rows])
+        keys = [(row.true_class, row.target_class, row.repeat, row.description) for row in rows]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        cluster = np.array([numbers[key] for key in keys])
+        shares[name] = resampled_shares(fooled, cluster, seed + place)
+        interval = cluster_interval(fooled, cluster, seed + place)
+        found[name] = Described(float(fooled.mean()), interval, len(rows), len(numbers), None)
+    if method not in found:
+        return found
+    for name, described in found.items():
+        if name != method:
+            ends = difference_interval(shares[method], shares[name])
+            lead = (found[method].rate - described.rate, *ends)
+            found[name] = replace(described, lead=lead)
+    return found
 
 
 def _success(repeats: Sequence[Rate]) -> Success:

@@ -1,12 +1,22 @@
 """Table 3's arithmetic on counts small enough to do by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from advgen.attack import CellResult
 from advgen.experiments.paper import TABLE_3, TABLE_3_PAIRS
-from advgen.experiments.success import POOLED, Spread, compare, comparisons, success_table
+from advgen.experiments.success import (
+    POOLED,
+    Spread,
+    by_description,
+    compare,
+    comparisons,
+    success_table,
+)
+from advgen.records import Sample
 from advgen.scoring import Rate
 
 RESULTS = [
@@ -77,3 +87,35 @@ def test_the_paper_s_table_is_whole() -> None:
         for pair in TABLE_3_PAIRS
         for method in ("random", "indirect", "similar-words")
     )
+
+
+EMPTY = {"str": "", "int": 0, "float": 0.0, "float | None": None, "bool": False}
+EMPTY["tuple[str, ...]"] = ()
+
+
+def sample(method: str, description: str, fooled: bool, *, verified: bool = True) -> Sample:
+    values = {field.name: EMPTY[str(field.type)] for field in dataclasses.fields(Sample)}
+    own = {"true_class": "a", "target_class": "b", "method": method, "description": description}
+    return Sample(**{**values, **own, "fooled": fooled, "verified": verified})
+
+
+def test_whole_descriptions_are_drawn_again() -> None:
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(60):  # a description fools with all of its images or with none
+        for method, chance in (("ours", 0.6), ("other", 0.2)):
+            fooled = bool(generator.random() < chance)
+            rows += [sample(method, f"scene {number}", fooled) for _ in range(10)]
+    rows.append(sample("ours", "scene 0", True, verified=False))
+    found = by_description(rows, "ours", seed=1)
+    assert list(found) == ["ours", "other"]
+    ours, other = found["ours"], found["other"]
+    assert (ours.images, ours.descriptions, ours.lead) == (600, 60, None)
+    assert other.lead is not None
+    assert other.lead[0] == pytest.approx(ours.rate - other.rate)
+    assert 0 < other.lead[1] < other.lead[0] < other.lead[2]
+    binomial = proportion_confint(round(60 * ours.rate), 60)  # as if 60 trials, not 600
+    assert ours.interval == pytest.approx(binomial, abs=0.03)
+    assert found == by_description(rows, "ours", seed=1)
+    assert by_description(rows, "nobody")["ours"].lead is None
+    assert by_description([], "ours") == {}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from advgen.evaluate.robustness.results import Evaluation, ModelResult, PairResult
-from advgen.evaluate.robustness.statistics import DRAWS, Difference
+from advgen.evaluate.robustness.statistics import Difference
 from advgen.scoring import Rate
+from advgen.scoring.clusters import DRAWS
 from advgen.store import canonical_json
 from advgen.versions import installed_versions
 

@@ -6,14 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Bool, Int
-
 from advgen.scoring import wilson_interval
-
-DRAWS = 2000
-"""Resamples of a bootstrap interval."""
-_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,51 +16,6 @@ class Difference:
     value: float
     low: float
     high: float
-
-
-def cluster_interval(
-    fooled: Bool[np.ndarray, " row"],
-    cluster: Int[np.ndarray, " row"],
-    seed: int,
-    draws: int = DRAWS,
-) -> tuple[float, float]:
-    """95 % percentile interval of a share when whole clusters are drawn again.
-
-    Where every row agrees, resampling shows no spread at all; then the Wilson interval for as many
-    trials as there are clusters stands in. A single cluster that disagrees with itself says nothing
-    of others: 0 to 1.
-
-    Args:
-        fooled: Whether each row is a success.
-        cluster: Which rows belong together, any numbers.
-        seed: Of the resamples; the same seed gives the same ones for every model.
-        draws: How many resamples.
-
-    Returns:
-        Two shares.
-
-    Raises:
-        ValueError: If the arrays differ in length or are empty.
-    """
-    if len(fooled) != len(cluster) or not len(fooled):
-        raise ValueError(f"expected equally many, some; got {len(fooled)} and {len(cluster)}")
-    _, number = np.unique(cluster, return_inverse=True)
-    rows = np.bincount(number)
-    hits = np.bincount(number, weights=fooled)
-    count = len(rows)
-    if fooled.all() or not fooled.any():
-        return wilson_interval(count if fooled.all() else 0, count)
-    if count == 1:
-        return 0.0, 1.0
-    generator = np.random.default_rng(seed)
-    shares = []
-    for start in range(0, draws, _AT_ONCE):
-        times = generator.multinomial(
-            count, np.full(count, 1 / count), size=min(_AT_ONCE, draws - start)
-        )
-        shares.append((times @ hits) / (times @ rows))
-    low, high = np.quantile(np.concatenate(shares), (0.025, 0.975))
-    return float(low), float(high)
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:

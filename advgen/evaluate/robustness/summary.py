@@ -22,10 +22,11 @@ from advgen.evaluate.robustness.results import (
     rate_of,
 )
 from advgen.evaluate.robustness.scores import Scores
-from advgen.evaluate.robustness.statistics import cluster_interval, holm, mcnemar_exact
+from advgen.evaluate.robustness.statistics import holm, mcnemar_exact
 from advgen.imagesets.batches import Skipped
 from advgen.records import ClassPair
 from advgen.scoring import pool
+from advgen.scoring.clusters import cluster_interval
 
 
 @dataclass(frozen=True)

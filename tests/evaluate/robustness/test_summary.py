@@ -11,10 +11,10 @@ from advgen.errors import DataError
 from advgen.evaluate.robustness.dataset import open_data
 from advgen.evaluate.robustness.results import Evaluation, rate_of
 from advgen.evaluate.robustness.scores import Scores
-from advgen.evaluate.robustness.statistics import cluster_interval
 from advgen.evaluate.robustness.summary import ScoredModel, summarise
 from advgen.imagesets.batches import Skipped
 from advgen.records import ClassPair
+from advgen.scoring.clusters import cluster_interval
 
 OWN = "0" * 64
 
