@@ -18,6 +18,7 @@ from advgen.records import Sample, WordList
 from advgen.report_tables import (
     ResultGroup,
     ResultRow,
+    description_interval,
     margin_panels,
     nice_end,
     result_groups,
@@ -67,6 +68,7 @@ def render_report(data: ReportData, *, image_bytes: Callable[[Sample], bytes]) -
     """
     cards = [make_card(sample, image_bytes) for sample in choose(data.samples)]
     groups = result_groups(data.results)
+    lead = headline(data, groups)
     rows = [row for group in groups for row in group.rows]
     estimates = [rate for row in rows for rate in (row.verified, row.unverified) if rate]
     script, script_hash = page_script()
@@ -74,7 +76,8 @@ def render_report(data: ReportData, *, image_bytes: Callable[[Sample], bytes]) -
         data=data,
         facts=attack_facts(data),
         sandbox=attacks_sandbox(data),
-        headline=headline(data, groups),
+        headline=lead,
+        described=description_interval(data.samples, lead["method"]) if groups else None,
         groups=groups,
         axis_end=nice_end(rate[2] for rate in estimates),
         word_groups=word_groups(data.words),

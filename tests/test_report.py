@@ -15,7 +15,7 @@ from advgen.gallery import MappedImage, choose, choose_mapped, mark_words, thumb
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 from advgen.records import ClassPair, DroppedWord, MinedWord, Neuron, NeuronShare, Sample, WordList
 from advgen.report import ReportData, render_report, word_groups
-from advgen.report_tables import margin_panels, nice_end, result_groups
+from advgen.report_tables import description_interval, margin_panels, nice_end, result_groups
 from advgen.scoring import success_rate, wilson_interval
 
 BLANK = {"str": "", "int": 0, "float": 0.0, "float | None": 0.0, "bool": False}
@@ -274,6 +274,21 @@ def test_the_table_has_both_rates_and_pools_the_repeats() -> None:
     assert len(page.all("tr", "single")) == 4
     assert len(page.all("svg", "verified")) >= 6
     assert len(page.all("svg", "unverified")) == 6
+
+
+def test_the_headline_counts_descriptions_too() -> None:
+    rows = [
+        sample(number, 0.1 if number < 30 else -0.1, description=f"scene {number // 10}")
+        for number in range(80)
+    ]
+    found = description_interval(rows, "second-order")
+    assert found is not None
+    wilson = wilson_interval(30, 80)
+    assert found[1] - found[0] > 1.5 * (wilson[1] - wilson[0]), "eight scenes, not eighty images"
+    page = Page(render_report(data(rows), image_bytes=png))
+    ends = f"{100 * found[0]:.1f} % to {100 * found[1]:.1f} %"
+    assert f"with whole descriptions drawn again {ends}" in page.text
+    assert description_interval([sample(0, verified=False)], "second-order") is None
 
 
 def test_pooled_lines_come_first_and_only_with_several_repeats() -> None:

@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from advgen.attack import CellResult
 from advgen.records import Sample
-from advgen.scoring import Rate, pool, wilson_interval
-from advgen.scoring.clusters import cluster_interval, difference_interval, resampled_shares
+from advgen.scoring import Rate, clusters, pool, wilson_interval
 
 POOLED = "pooled"
 """Stands for all pairs together."""
@@ -175,18 +172,15 @@ def by_description(samples: Iterable[Sample], method: str, seed: int = 0) -> dic
             groups.setdefault(sample.method, []).append(sample)
     shares, found = {}, {}
     for place, (name, rows) in enumerate(groups.items()):
-        fooled = np.array([row.fooled for row in rows])
-        keys = [(row.true_class, row.target_class, row.repeat, row.description) for row in rows]
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        cluster = np.array([numbers[key] for key in keys])
-        shares[name] = resampled_shares(fooled, cluster, seed + place)
-        interval = cluster_interval(fooled, cluster, seed + place)
-        found[name] = Described(float(fooled.mean()), interval, len(rows), len(numbers), None)
+        fooled, cluster = clusters.by_description(rows)
+        shares[name] = clusters.resampled_shares(fooled, cluster, seed + place)
+        interval = clusters.cluster_interval(fooled, cluster, seed + place)
+        found[name] = Described(float(fooled.mean()), interval, len(rows), len(set(cluster)), None)
     if method not in found:
         return found
     for name, described in found.items():
         if name != method:
-            ends = difference_interval(shares[method], shares[name])
+            ends = clusters.difference_interval(shares[method], shares[name])
             lead = (found[method].rate - described.rate, *ends)
             found[name] = replace(described, lead=lead)
     return found

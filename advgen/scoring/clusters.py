@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from advgen.records import Sample
 from advgen.scoring.metrics import wilson_interval
 
 DRAWS = 2000
 """Resamples of a bootstrap interval."""
 _AT_ONCE = 200
 _ENDS = (0.025, 0.975)
+
+
+def by_description(
+    samples: Iterable[Sample],
+) -> tuple[Bool[np.ndarray, " row"], Int[np.ndarray, " row"]]:
+    """Verified rows: whether each fooled the model, and which description it belongs to.
+
+    The same words in another pair, with another method or in another repeat are a description of
+    their own.
+    """
+    rows = [sample for sample in samples if sample.verified]
+    keys = [
+        (row.true_class, row.target_class, row.method, row.repeat, row.description) for row in rows
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    fooled = np.array([row.fooled for row in rows], dtype=bool)
+    return fooled, np.array([numbers[key] for key in keys], dtype=int)
 
 
 def resampled_shares(
