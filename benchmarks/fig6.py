@@ -16,7 +16,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -29,8 +28,7 @@ from advgen.attack import run_attack
 from advgen.attack.opening import open_model
 from advgen.attack.words import pair_classes
 from advgen.cli.console import StderrProgress
-from advgen.cli.settings import parse_change, with_change
-from advgen.config import AttackConfig, attack_config, read_preset
+from advgen.config import AttackConfig
 from advgen.errors import AdvgenError
 from advgen.experiment_plots import figure_of, panels
 from advgen.experiments.output import print_table, write_figure, write_result
@@ -43,35 +41,13 @@ from advgen.sandbox.render import render_masks
 from advgen.sandbox.scene import Scene
 from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap
 from advgen.store import ArtifactStore, default_store_root
-from benchmarks.experiment import RESULTS
+from benchmarks.attack_options import attack_parser, chosen_config
 
 SHOWN = 2
 FINE = 8
 """Side of a patch in pixels of the mask that decides which patches a thing covers."""
 COLORS = 256
 ORDERS = ("first-order", "second-order")
-
-
-def parse_options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    add = parser.add_argument
-    add("--preset", default="sandbox", help="sandbox (default), paper or paper-flux")
-    add("--images", type=int, default=100, help="per pair (100)")
-    add("--seed", type=int, default=0)
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of the preset")
-    add("--runs", type=Path, default=Path("runs"), help="folder of the run's directory")
-    add("--out", type=Path, default=RESULTS, help="folder of the JSON and PNG (benchmarks/results)")
-    return parser.parse_args()
-
-
-def make_config(options: argparse.Namespace) -> AttackConfig:
-    """The preset's attack on the paper's pairs."""
-    table = read_preset(options.preset)
-    for text in options.set:
-        table = with_change(table, *parse_change(text))
-    given = {"pairs": list(TABLE_3_PAIRS), "images": options.images, "seed": options.seed}
-    return attack_config({**table, **given})
 
 
 def heatmaps(
@@ -140,7 +116,7 @@ def picture(
 
 def measure(options: argparse.Namespace, progress: StderrProgress) -> None:
     """Attack, map, count, draw."""
-    config = make_config(options)
+    config = chosen_config(options, pairs=list(TABLE_3_PAIRS))
     root = options.runs / f"fig6-{options.preset}-s{options.seed}"
     outcome = run_attack(config, root, ArtifactStore(default_store_root()), progress)
     clip = open_model(config)
@@ -188,7 +164,7 @@ def measure(options: argparse.Namespace, progress: StderrProgress) -> None:
 
 def main() -> None:
     """Measure and keep; a fault that the user can fix is one line."""
-    options = parse_options()
+    options = attack_parser(__doc__, repeats=False).parse_args()
     try:
         with StderrProgress() as progress:
             measure(options, progress)

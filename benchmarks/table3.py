@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,8 +21,7 @@ from matplotlib.figure import Figure
 
 from advgen.attack import Outcome, run_attack
 from advgen.cli.console import StderrProgress
-from advgen.cli.settings import parse_change, with_change
-from advgen.config import AttackConfig, attack_config, attack_table, read_preset
+from advgen.config import AttackConfig, attack_table
 from advgen.errors import AdvgenError
 from advgen.experiment_plots import figure_of
 from advgen.experiments.output import print_lines, print_table, write_result
@@ -40,7 +38,7 @@ from advgen.experiments.success import (
 from advgen.plots import success_rates
 from advgen.processes import current_processes
 from advgen.store import ArtifactStore, default_store_root
-from benchmarks.experiment import RESULTS
+from benchmarks.attack_options import attack_parser, chosen_config
 
 METHODS = tuple(TABLE_3)
 OURS = METHODS[0]
@@ -49,35 +47,21 @@ Table = Mapping[str, Mapping[str, Success]]
 
 def parse_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = attack_parser(__doc__)
     add = parser.add_argument
-    add("--preset", default="sandbox", help="sandbox (default), paper or paper-flux")
     add("--pair", action="append", help="TRUE:TARGET; repeatable; the paper's five by default")
     add("--method", action="append", help="repeatable; the paper's four by default")
-    add("--images", type=int, default=100, help="per pair, method and repeat (100)")
-    add("--repeats", type=int, default=3, help="repeats with other draws (3)")
-    add("--seed", type=int, default=0)
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of the preset")
-    add("--runs", type=Path, default=Path("runs"), help="folder of the run's directory")
-    add("--out", type=Path, default=RESULTS, help="folder of the JSON and PNG (benchmarks/results)")
     add("--name", default="table3", help="stem of the files and of the run's directory")
     return parser.parse_args()
 
 
 def make_config(options: argparse.Namespace) -> AttackConfig:
     """The attack that the options ask for."""
-    table = read_preset(options.preset)
-    for text in options.set:
-        table = with_change(table, *parse_change(text))
-    return attack_config(
-        {
-            **table,
-            "pairs": options.pair or list(TABLE_3_PAIRS),
-            "methods": options.method or list(METHODS),
-            "images": options.images,
-            "repeats": options.repeats,
-            "seed": options.seed,
-        }
+    return chosen_config(
+        options,
+        pairs=options.pair or list(TABLE_3_PAIRS),
+        methods=options.method or list(METHODS),
+        repeats=options.repeats,
     )
 
 

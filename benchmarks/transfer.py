@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from advgen.attack import run_attack
 from advgen.cli.console import StderrProgress
-from advgen.cli.settings import parse_change, with_change
-from advgen.config import AttackConfig, attack_config, attack_table, read_preset
+from advgen.config import AttackConfig, attack_table
 from advgen.dataset import BuildSettings, build_dataset
 from advgen.errors import AdvgenError
 from advgen.evaluate.robustness.files import evaluation_json
@@ -33,41 +31,25 @@ from advgen.experiment_plots import figure_of
 from advgen.experiments.output import write_result
 from advgen.experiments.paper import TABLE_3_PAIRS
 from advgen.store import ArtifactStore, default_store_root
-from benchmarks.experiment import RESULTS
+from benchmarks.attack_options import attack_parser, chosen_config
 
 MODELS = ("sandbox-a", "sandbox-b", "sandbox-c")
 
 
 def parse_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = attack_parser(__doc__)
     add = parser.add_argument
-    add("--preset", default="sandbox", help="sandbox (default), paper or paper-flux")
     add("--attacked", action="append", help="model that images are made against; repeatable")
     add("--model", action="append", help="model that looks at them; repeatable")
-    add("--images", type=int, default=100, help="per pair, attacked model and repeat (100)")
-    add("--repeats", type=int, default=3, help="repeats with other draws (3)")
-    add("--seed", type=int, default=0)
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of the preset")
-    add("--runs", type=Path, default=Path("runs"), help="folder of runs, data set and scores")
-    add("--out", type=Path, default=RESULTS, help="folder of the JSON and PNG (benchmarks/results)")
     add("--name", default="transfer", help="stem of the files and folders")
     return parser.parse_args()
 
 
 def make_config(options: argparse.Namespace, model: str) -> AttackConfig:
     """The attack on one model."""
-    table = read_preset(options.preset)
-    for text in (f"model.name={model}", *options.set):
-        table = with_change(table, *parse_change(text))
-    return attack_config(
-        {
-            **table,
-            "pairs": list(TABLE_3_PAIRS),
-            "images": options.images,
-            "repeats": options.repeats,
-            "seed": options.seed,
-        }
+    return chosen_config(
+        options, [f"model.name={model}"], pairs=list(TABLE_3_PAIRS), repeats=options.repeats
     )
 
 

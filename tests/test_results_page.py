@@ -37,6 +37,7 @@ def test_every_command_is_one(command: str) -> None:
     module = Path(*words[2].split(".")).with_suffix(".py")
     source = (RESULTS.parent.parent / module).read_text(encoding="utf-8")
     assert '__name__ == "__main__"' in source
-    shared = (RESULTS.parent / "experiment.py").read_text(encoding="utf-8")
+    parsers = ("experiment.py", "attack_options.py")
+    shared = "".join((RESULTS.parent / name).read_text(encoding="utf-8") for name in parsers)
     for flag in (word for word in words if word.startswith("--")):
         assert f'"{flag}"' in source + shared

@@ -122,14 +122,17 @@ class ChangedLastBlock(PatchSimilarity):
         residual: Whether the stream entering the block is added to what the attention writes.
         mlp: Whether the block's MLP follows.
         contrast: See `PatchSimilarity`.
+
+    Raises:
+        ModelError: If the tower's embedding is not its class token's.
     """
 
     def __init__(
         self,
         inputs: SegmenterInputs,
         *,
-        residual: bool,
-        mlp: bool,
+        residual: bool = True,
+        mlp: bool = True,
         contrast: Sequence[str] = (),
     ) -> None:
         super().__init__(inputs, contrast=contrast)
