@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -141,7 +141,7 @@ def export_decisions(
     return written
 
 
-def show(shown: dict[str, object], as_json: bool) -> None:
+def show(shown: dict[str, Any], as_json: bool) -> None:
     """Print what was exported and how far reviewers agree."""
     if as_json:
         click.echo(json.dumps(shown, default=dataclasses.asdict))
@@ -150,7 +150,7 @@ def show(shown: dict[str, object], as_json: bool) -> None:
     for path, count in files.items() if isinstance(files, dict) else ():
         click.echo(f"{count} decisions {path}")
     if "agreement" in shown:
-        print_agreement(shown["agreement"])  # type: ignore[arg-type]
+        print_agreement(shown["agreement"])
 
 
 def print_agreement(found: Agreement) -> None:

@@ -192,10 +192,10 @@ async def read_fields(request: Request) -> dict[str, list[str] | object]:
         pairs = parse_qsl(text, True, True, max_num_fields=64, errors="strict") if text else []
     except (ValueError, RecursionError) as error:
         raise Refused(400, "The message is malformed.") from error
-    values: dict[str, list[str] | object] = {}
+    values: dict[str, list[str]] = {}
     for name, value in pairs:
-        values.setdefault(name, []).append(value)  # type: ignore[union-attr]
-    return values
+        values.setdefault(name, []).append(value)
+    return dict(values)
 
 
 def cookie(name: str, value: str, *, secure: bool = False) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -177,7 +177,7 @@ def read_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
         coming = pool.submit(next, source, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, source, end)
-            yield item  # type: ignore[misc]
+            yield cast("_Item", item)
 
 
 def _asked(
