@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image
-
-from advgen.imagesets.files import file_digest, image_files, open_image
+from advgen.imagesets.files import file_digest, image_files
 from advgen.imagesets.labels import Labelling, LabelSource, folder_labels
-from advgen.imagesets.protocol import ImageSet, check_index
+from advgen.imagesets.listed import ListedFiles
+from advgen.imagesets.protocol import ImageSet
 
 
-class FolderImages:
+class FolderImages(ListedFiles):
     """Every image file below a folder, in order of path.
 
     Args:
@@ -34,7 +33,7 @@ class FolderImages:
         label: Callable[[Path, Sequence[Path]], Labelling | None] = folder_labels,
     ) -> None:
         self.name = name or str(root)
-        self.paths = image_files(root)
+        super().__init__(image_files(root))
         self._root = root
         self._labelling = label(root, self.paths)
 
@@ -62,25 +61,9 @@ class FolderImages:
         """See `ImageSet`."""
         return self._labelling.templates if self._labelling else ()
 
-    def __len__(self) -> int:
-        """See `ImageSet`."""
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """See `ImageSet`."""
-        return open_image(self._path(index))
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        """See `ImageSet`."""
-        return (open_image(path) for path in self.paths)
-
-    def describe(self, index: int) -> str:
-        """See `ImageSet`."""
-        return str(self._path(index))
-
     def digest(self, index: int) -> str:
         """See `ImageSet`."""
-        return hashlib.sha256(self._line(self._path(index))).hexdigest()
+        return hashlib.sha256(self._line(self.path(index))).hexdigest()
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -88,9 +71,6 @@ class FolderImages:
         for path in self.paths:
             digest.update(self._line(path))
         return digest.hexdigest()
-
-    def _path(self, index: int) -> Path:
-        return self.paths[check_index(index, len(self.paths))]
 
     def _line(self, path: Path) -> bytes:
         return f"{path.relative_to(self._root).as_posix()}\0{file_digest(path)}\n".encode()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from advgen.english import looks_plural, with_article
 from advgen.errors import ModelError
-from advgen.judging.weights import Weights, enough_memory
-from advgen.records import ClassPair, Verdict
+from advgen.judging.weights import Weights, WeightsJudge
 from advgen.scoring.judges import Look
 
 DEFAULT_MODEL = "google/owlv2-base-patch16-ensemble"
@@ -20,7 +17,7 @@ QUERY, QUERY_VERSION = "a photo of {thing}", 1
 _TYPES = ("owlv2", "owlvit")
 
 
-class Owlv2Judge:
+class Owlv2Judge(WeightsJudge):
     """OWLv2 (or OWL-ViT): the best score of any box for "a photo of a CLASS".
 
     The score is the detector's own and is not calibrated, so its thresholds are its own too
@@ -40,8 +37,8 @@ class Owlv2Judge:
     def __init__(
         self, model: str = DEFAULT_MODEL, *, dtype: str = "auto", device: str = "auto"
     ) -> None:
-        self._weights = Weights("AutoModelForZeroShotObjectDetection", model, dtype, device)
-        self.name = f"owlv2:{self._weights.title}"
+        weights = Weights("AutoModelForZeroShotObjectDetection", model, dtype, device)
+        super().__init__(weights, f"owlv2:{weights.title}")
 
     @property
     def revision(self) -> str:
@@ -52,29 +49,8 @@ class Owlv2Judge:
         """
         return f"{self._weights.revision}+query{QUERY_VERSION}"
 
-    def judge(self, image: Image.Image, truth: Mapping[str, Any], pair: ClassPair) -> Verdict:
-        """See `Judge.judge`; the truth is not looked at."""
-        return self.judge_many([Look(image, pair)])[0]
-
-    def judge_many(self, looks: Sequence[Look]) -> list[Verdict]:
-        """See `BatchJudge.judge_many`.
-
-        Raises:
-            ModelError: If the model cannot be loaded, is no such detector, or memory does not
-                suffice.
-        """
-        if not looks:
-            return []
-        with enough_memory(self.name):
-            best = self._best(looks).tolist()
-        return [Verdict(self.name, present, 1 - target) for present, target in best]
-
-    def close(self) -> None:
-        """Free the weights."""
-        self._weights.close()
-
-    def _best(self, looks: Sequence[Look]) -> Tensor:
-        """The best score of any box, for the true and the target class of each image, float64."""
+    def visible(self, looks: Sequence[Look]) -> Tensor:
+        """See `WeightsJudge.visible`: the best score of any box."""
         model, processor = self._weights.parts()
         if model.config.model_type not in _TYPES:
             raise ModelError(f"{self.name} is no OWLv2 model; use one such as {DEFAULT_MODEL}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from advgen.chat import load_prompt
 from advgen.errors import GenerationError, ModelError
-from advgen.judging.weights import Weights, enough_memory
-from advgen.records import ClassPair, Verdict
+from advgen.judging.weights import Weights, WeightsJudge
+from advgen.records import ClassPair
 from advgen.scoring.judges import Look
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
@@ -21,7 +21,7 @@ LEAST_MASS = 0.05
 """Below this probability of "yes" and "no" together the model does not answer the question."""
 
 
-class VlmJudge:
+class VlmJudge(WeightsJudge):
     """Any `image-text-to-text` model of transformers with a chat template.
 
     The probability of yes is the softmax mass of all spellings of "yes" over that of "yes" and "no"
@@ -41,10 +41,10 @@ class VlmJudge:
     def __init__(
         self, model: str = DEFAULT_MODEL, *, dtype: str = "auto", device: str = "auto"
     ) -> None:
-        self._weights = Weights("AutoModelForImageTextToText", model, dtype, device)
+        weights = Weights("AutoModelForImageTextToText", model, dtype, device)
+        super().__init__(weights, f"vlm:{weights.title}")
         self._prompt = load_prompt(PROMPT)
         self._answers: tuple[list[int], list[int]] | None = None
-        self.name = f"vlm:{self._weights.title}"
 
     @property
     def revision(self) -> str:
@@ -55,31 +55,14 @@ class VlmJudge:
         """
         return f"{self._weights.revision}+{self._prompt.revision}"
 
-    def judge(self, image: Image.Image, truth: Mapping[str, Any], pair: ClassPair) -> Verdict:
-        """See `Judge.judge`; the truth is not looked at."""
-        return self.judge_many([Look(image, pair)])[0]
-
-    def judge_many(self, looks: Sequence[Look]) -> list[Verdict]:
-        """See `BatchJudge.judge_many`.
-
-        Raises:
-            GenerationError: If the model answers an image with neither yes nor no.
-            ModelError: If the model cannot be loaded, cannot be asked, or memory does not suffice.
-        """
-        if not looks:
-            return []
+    def visible(self, looks: Sequence[Look]) -> Tensor:
+        """See `WeightsJudge.visible`: the probability of yes."""
         asked = [
             (look.image, self._prompt.messages(thing=thing, careful=careful)[0].content)
             for look in looks
             for thing, careful in questions(look.pair)
         ]
-        with enough_memory(self.name):
-            yes = self._yes(asked).view(-1, 2).tolist()
-        return [Verdict(self.name, present, 1 - target) for present, target in yes]
-
-    def close(self) -> None:
-        """Free the weights."""
-        self._weights.close()
+        return self._yes(asked).view(-1, 2)
 
     def _yes(self, asked: Sequence[tuple[Image.Image, str]]) -> Tensor:
         """The probability of yes to each question, float64."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
+from torch import Tensor
 
 from advgen.errors import ConfigError, ModelError
 from advgen.hub import hub_fault, is_folder, pinned_revision
 from advgen.processes import local_device
+from advgen.records import ClassPair, Verdict
+from advgen.scoring.judges import Look
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _LOADING = (OSError, ValueError, ImportError, RuntimeError, KeyError, SafetensorError)
@@ -94,6 +99,44 @@ class Weights:
                 f"{len(missing)}; download it again"
             )
         return model.to(self._device).eval(), processor
+
+
+class WeightsJudge(ABC):
+    """A judge whose model is in this process; it is asked about both classes of many images.
+
+    Args:
+        weights: The model.
+        name: What the judge is called in verdicts.
+    """
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self._weights, self.name = weights, name
+
+    @abstractmethod
+    def visible(self, looks: Sequence[Look]) -> Tensor:
+        """How sure the model is that it sees the true and the target class, float64 [look, 2]."""
+
+    def judge(self, image: Image.Image, truth: Mapping[str, Any], pair: ClassPair) -> Verdict:
+        """See `Judge.judge`; the truth is not looked at."""
+        return self.judge_many([Look(image, pair)])[0]
+
+    def judge_many(self, looks: Sequence[Look]) -> list[Verdict]:
+        """See `BatchJudge.judge_many`.
+
+        Raises:
+            GenerationError: If the model gives an answer that is none.
+            ModelError: If the model cannot be loaded, is of another kind, cannot be asked, or
+                memory does not suffice.
+        """
+        if not looks:
+            return []
+        with enough_memory(self.name):
+            found = self.visible(looks).tolist()
+        return [Verdict(self.name, present, 1 - target) for present, target in found]
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._weights.close()
 
 
 @contextmanager

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from PIL import Image
 
 from advgen.imagesets import ImageSet, load_image_set, open_image
 from advgen.imagesets.files import file_digest
-from advgen.imagesets.protocol import check_index
+from advgen.imagesets.listed import ListedFiles
 
 
-class PictureFiles:
+class PictureFiles(ListedFiles):
     """Single image files as an image set; a file that cannot be read is refused at once.
 
     Args:
@@ -24,7 +22,7 @@ class PictureFiles:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+        super().__init__(tuple(paths))
         self.name = str(self.paths[0]) if len(self.paths) == 1 else f"{len(self.paths)} files"
         self.labels, self.classes, self.templates = None, (), ()
         for path in self.paths:
@@ -36,28 +34,9 @@ class PictureFiles:
         digests = (self.digest(index) for index in range(len(self)))
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
-    def __len__(self) -> int:
-        """See `ImageSet`."""
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """See `ImageSet`."""
-        return open_image(self._path(index))
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        """See `ImageSet`."""
-        return (open_image(path) for path in self.paths)
-
-    def describe(self, index: int) -> str:
-        """See `ImageSet`."""
-        return str(self._path(index))
-
     def digest(self, index: int) -> str:
         """See `ImageSet`."""
-        return file_digest(self._path(index))
-
-    def _path(self, index: int) -> Path:
-        return self.paths[check_index(index, len(self.paths))]
+        return file_digest(self.path(index))
 
 
 def open_pictures(names: Sequence[str]) -> list[ImageSet]:
