@@ -14,6 +14,7 @@ from torch import Tensor
 from advgen.lens.attention import pooled_attention, scaled_attention
 from advgen.lens.basis import Treatment
 from advgen.models.protocol import ClipModel
+from advgen.models.vision import Capture, VisionTower
 from advgen.models.vision.attention import project
 
 
@@ -40,7 +41,7 @@ def attention_shares(
     """
     tower = clip.vision
     layers = range(tower.layers)
-    readout = _projected_readout(clip, contrast, treatment)
+    readout = _projected_readout(tower, contrast[None], treatment)[0]
     capture = tower.capture(pixels, norms=layers)
     weights = tower.pooling.weights(capture.final)
     shares = readout.new_zeros(tower.tokens)
@@ -86,39 +87,81 @@ def neuron_shares(
             is unknown.
     """
     tower = clip.vision
+    capture = tower.capture(pixels, activations=set(layers), norms=later_blocks(tower, layers))
+    strengths = neuron_strengths(tower, capture, contrast[None], layers, treatment=treatment)
+    for layer, strength in strengths:
+        active = capture.activations.pop(layer)[0].to(strength.dtype)
+        yield layer, active * strength[0]
+
+
+def later_blocks(tower: VisionTower, layers: Collection[int]) -> range:
+    """The blocks whose heads read some MLP layers: what a capture must hold the norms of.
+
+    Raises:
+        ValueError: If a layer does not exist or is the last one, which has no later head.
+    """
     last = tower.layers - 2
     if not layers or not all(0 <= layer <= last for layer in layers):
         raise ValueError(f"expected layers from 0 to {last}; got {sorted(layers)}")
-    readers = range(min(layers) + 1, tower.layers)
-    readout = _projected_readout(clip, contrast, treatment)
-    capture = tower.capture(pixels, activations=set(layers), norms=readers)
+    return range(min(layers) + 1, tower.layers)
+
+
+@torch.no_grad()
+def neuron_strengths(
+    tower: VisionTower,
+    capture: Capture,
+    contrasts: Float[Tensor, "image embed"],
+    layers: Collection[int],
+    *,
+    treatment: Treatment = "paper",
+) -> Iterator[tuple[int, Float[Tensor, "image token neuron"]]]:
+    """What a unit of activation adds to <M_image(I), v> through later heads, token by token.
+
+    ``sum over l', h of (abar_i / sigma_i) <U[n,(l',h)], v>``; times p_i,n it is `neuron_shares`.
+
+    Args:
+        tower: The vision tower.
+        capture: A pass with the norms of `later_blocks`; they are taken out of it.
+        contrasts: v of every image.
+        layers: MLP layers, counted from 0, in any order.
+        treatment: Of the layer norms' means, see `EffectBasis`.
+
+    Yields:
+        A layer and the strengths of its neurons, from the last layer to the first.
+
+    Raises:
+        ValueError: When iterated, if a layer does not exist or is the last one, or the treatment
+            is unknown.
+    """
+    readers = later_blocks(tower, layers)
+    readout = _projected_readout(tower, contrasts, treatment)
     weights = tower.pooling.weights(capture.final)
-    reading = readout.new_zeros(tower.tokens, tower.width)
-    for layer in reversed(range(min(layers), last + 1)):
-        later = tower.block(layer + 1)
+    reading = readout.new_zeros(len(contrasts), tower.tokens, tower.width)
+    for reader in reversed(readers):
+        later = tower.block(reader)
         mixed = scaled_attention(
-            capture.residuals.pop(layer + 1),
-            capture.normed.pop(layer + 1),
+            capture.residuals.pop(reader),
+            capture.normed.pop(reader),
             later,
             weights,
             tower.pooling.tokens,
-        )[0]
-        inner = torch.einsum("hwv,jw->hjv", later.heads.out, readout)
+        )
+        inner = torch.einsum("hwv,ijw->ihjv", later.heads.out, readout)
         value = later.heads.value * later.ln_1.weight
-        reading += torch.einsum("hjt,hjv,hvw->tw", mixed, inner, value)
-        if layer in layers:
-            writes = tower.block(layer).writes
+        inner = torch.einsum("ihjv,hvw->ihjw", inner, value).flatten(1, 2)
+        reading += mixed.flatten(1, 2).transpose(1, 2) @ inner
+        if reader - 1 in layers:
+            writes = tower.block(reader - 1).writes
             if treatment == "centered":
                 writes = writes - writes.mean(dim=0)
-            active = capture.activations.pop(layer)[0].to(writes.dtype)
-            yield layer, active * (reading @ writes)
+            yield reader - 1, reading @ writes
 
 
 def _projected_readout(
-    clip: ClipModel, contrast: Float[Tensor, " embed"], treatment: str
-) -> Float[Tensor, "pool width"]:
+    tower: VisionTower, contrasts: Float[Tensor, "image embed"], treatment: str
+) -> Float[Tensor, "image pool width"]:
     """R_j v: what a change of the last residual stream adds to <M_image, v>, per pool head."""
     if treatment not in get_args(Treatment):
         raise ValueError(f"treatment must be 'paper' or 'centered'; got {treatment!r}")
-    readout = clip.vision.pooling.readout(centered=treatment == "centered")
-    return readout @ contrast.to(readout.device, readout.dtype)
+    readout = tower.pooling.readout(centered=treatment == "centered")
+    return torch.einsum("jwe,ie->ijw", readout, contrasts.to(readout.device, readout.dtype))

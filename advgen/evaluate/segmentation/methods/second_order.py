@@ -14,7 +14,7 @@ nothing after scaling; an empty image (`baseline`) differs from patch to patch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor
 from advgen.errors import ConfigError
 from advgen.evaluate.segmentation.methods.dense import ClassDirection, PatchMethod
 from advgen.evaluate.segmentation.protocol import SegmenterInputs
-from advgen.lens.attention import scaled_attention
+from advgen.lens.token_shares import later_blocks, neuron_strengths
 from advgen.mining import alignments
 from advgen.models.vision import Capture
 
@@ -117,17 +117,16 @@ class SecondOrder(PatchMethod):
         wanted = self._direction(wanted)
         alignment = self._alignments(wanted)
         chosen = self._chosen(alignment)
-        readers = range(self.layers[0] + 1, self._vision.layers) if self._maps == "effect" else ()
+        effect = self._maps == "effect"
+        readers = later_blocks(self._vision, self.layers) if effect else ()
         capture = self._vision.capture(pixels, activations=self.layers, norms=readers)
         maps = self._activations(capture, chosen[numbers])
         if self._baseline == "empty":
             empty = self._vision.capture(torch.zeros_like(pixels[:1]), activations=self.layers)
             maps = maps - self._activations(empty, chosen[numbers])
-        if self._maps == "effect":
-            strength = self._strengths(wanted).gather(
-                2, chosen[:, None].expand(-1, self._slots, -1)
-            )
-            maps = maps * (self._reads(capture).transpose(1, 2) @ strength[numbers])
+        if effect:
+            found = dict(neuron_strengths(self._vision, capture, wanted[numbers], self.layers))
+            maps = maps * self._picked(found, chosen[numbers])
         factor = self._factors(alignment.gather(1, chosen), self._explained[chosen])[numbers]
         return self._finished(maps, factor)
 
@@ -144,53 +143,19 @@ class SecondOrder(PatchMethod):
     def _activations(
         self, capture: Capture, chosen: Int[Tensor, "image chosen"]
     ) -> Float[Tensor, "image patch chosen"]:
-        """Post-GELU values of every image's neurons at its patches; prefix tokens are left out."""
-        states = [capture.activations[layer] for layer in self.layers]
-        patches = torch.cat([state[:, self._vision.prefix_tokens :] for state in states], dim=2)
+        """Post-GELU values of every image's neurons at its patches."""
+        return self._picked(capture.activations, chosen).to(self._explained.dtype)
+
+    def _picked(
+        self,
+        states: Mapping[int, Float[Tensor, "one token neuron"]],
+        chosen: Int[Tensor, "image chosen"],
+    ) -> Float[Tensor, "image patch chosen"]:
+        """What every image's neurons have at its patches; prefix tokens are left out."""
+        prefix = self._vision.prefix_tokens
+        patches = torch.cat([states[layer][:, prefix:] for layer in self.layers], dim=2)
         index = chosen[:, None].expand(-1, patches.shape[1], -1)
-        every = patches.expand(len(chosen), -1, -1)
-        return every.gather(2, index).to(self._explained.dtype)
-
-    @property
-    def _slots(self) -> int:
-        later = self._vision.layers - 1 - self.layers[0]
-        return later * self._vision.heads * self._vision.pooling.heads
-
-    def _strengths(
-        self, wanted: Float[Tensor, "class embed"]
-    ) -> Float[Tensor, "class later neuron"]:
-        """<U[n,(l',h)], c>, zero where l' is not later than the neuron's layer."""
-        readout = torch.einsum("jwe,ce->cjw", self._vision.pooling.readout(centered=False), wanted)
-        writes = [self._vision.block(layer).writes for layer in self.layers]
-        parts = []
-        for later in range(self.layers[0] + 1, self._vision.layers):
-            block = self._vision.block(later)
-            heads = torch.einsum("hwv,cjw->chjv", block.heads.out, readout)
-            value = block.heads.value * block.ln_1.weight
-            read = torch.einsum("chjv,hvw->chjw", heads, value).flatten(1, 2)
-            none = read.new_zeros(*read.shape[:2], writes[0].shape[1])
-            reached = [
-                read @ write if layer < later else none
-                for layer, write in zip(self.layers, writes, strict=True)
-            ]
-            parts.append(torch.cat(reached, dim=2))
-        return torch.cat(parts, dim=1)
-
-    def _reads(self, capture: Capture) -> Float[Tensor, "image later patch"]:
-        """What the embedding takes of every patch through every later head: a_i / sigma_i."""
-        pooling = self._vision.pooling
-        weights = pooling.weights(capture.final)
-        parts = [
-            scaled_attention(
-                capture.residuals[later],
-                capture.normed[later],
-                self._vision.block(later),
-                weights,
-                pooling.tokens,
-            ).flatten(1, 2)
-            for later in range(self.layers[0] + 1, self._vision.layers)
-        ]
-        return torch.cat(parts, dim=1)[:, :, self._vision.prefix_tokens :]
+        return patches.expand(len(chosen), -1, -1).gather(2, index)
 
     def _factors(
         self, alignment: Float[Tensor, "class chosen"], explained: Float[Tensor, "class chosen"]
