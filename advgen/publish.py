@@ -19,7 +19,7 @@ from advgen.heatmap_overlay import overlay, seen_image
 from advgen.imagesets import open_image
 from advgen.records import ClassPair, Sample
 from advgen.report import ReportData, render_report
-from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap
+from advgen.scoring.heatmap import run_heatmap
 from advgen.store import write_atomic
 
 PALETTE = 192
@@ -85,7 +85,6 @@ def map_images(
         return [], "no image fooled the model." if samples else ""
     try:
         clip = open_model(config)
-        layers = [layer for layer in config.lens.layers if layer < clip.vision.layers - 1]
         classes = pair_classes(config, clip)
         mapped = []
         for sample in chosen:
@@ -95,9 +94,9 @@ def map_images(
                 continue
             true, target = classes[ClassPair(sample.true_class, sample.target_class)]
             pixels, contrast = clip.preprocess(image)[None], target - true
-            first = first_order_heatmap(clip, pixels, contrast)
-            second = second_order_heatmap(
-                clip, pixels, contrast, layers=layers, treatment=config.lens.treatment
+            first, second = (
+                run_heatmap(kind, clip, pixels, contrast, config.lens)
+                for kind in ("first-order", "second-order")
             )
             original, first_uri, second_uri = (
                 image_uri(shown, MAP_SIDE, MAP_QUALITY)

@@ -28,18 +28,16 @@ from advgen.attack import run_attack
 from advgen.attack.opening import open_model
 from advgen.attack.words import pair_classes
 from advgen.cli.console import StderrProgress
-from advgen.config import AttackConfig
 from advgen.errors import AdvgenError
 from advgen.experiment_plots import figure_of, panels
 from advgen.experiments.output import print_table, write_figure, write_result
 from advgen.experiments.paper import TABLE_3_PAIRS
 from advgen.heatmap_overlay import overlay, seen_image
 from advgen.imagesets import open_image
-from advgen.models import ClipModel
 from advgen.records import ClassPair, Sample
 from advgen.sandbox.render import render_masks
 from advgen.sandbox.scene import Scene
-from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap
+from advgen.scoring.heatmap import run_heatmap
 from advgen.store import ArtifactStore, default_store_root
 from benchmarks.attack_options import attack_parser, chosen_config
 
@@ -48,21 +46,6 @@ FINE = 8
 """Side of a patch in pixels of the mask that decides which patches a thing covers."""
 COLORS = 256
 ORDERS = ("first-order", "second-order")
-
-
-def heatmaps(
-    config: AttackConfig, clip: ClipModel, image: Image.Image, contrast: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Both maps, as the report shows them."""
-    pixels = clip.preprocess(image)[None]
-    layers = [layer for layer in config.lens.layers if layer < clip.vision.layers - 1]
-    treatment = config.lens.treatment
-    return {
-        "first-order": first_order_heatmap(clip, pixels, contrast),
-        "second-order": second_order_heatmap(
-            clip, pixels, contrast, layers=layers, treatment=treatment
-        ),
-    }
 
 
 def covered(sample: Sample, side: int) -> np.ndarray | None:
@@ -132,7 +115,8 @@ def measure(options: argparse.Namespace, progress: StderrProgress) -> None:
         image = seen_image(clip, open_image(root / sample.path))
         pair = ClassPair(sample.true_class, sample.target_class)
         true, target = classes[pair]
-        maps = heatmaps(config, clip, image, target - true)
+        pixels, contrast = clip.preprocess(image)[None], target - true
+        maps = {name: run_heatmap(name, clip, pixels, contrast, config.lens) for name in ORDERS}
         share = covered(sample, len(maps["first-order"]))
         for name, heat in maps.items():
             difference = None if share is None else mean_difference(heat, share)

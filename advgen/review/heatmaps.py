@@ -18,7 +18,7 @@ from advgen.heatmap_overlay import overlay, seen_image
 from advgen.models import ClipModel
 from advgen.records import ClassPair
 from advgen.review.items import Item
-from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap
+from advgen.scoring.heatmap import run_heatmap
 
 KEPT = 256
 """Pictures held in memory."""
@@ -64,14 +64,7 @@ class Heatmaps:
             pair = ClassPair(item.sample.true_class, item.sample.target_class)
             true, target = pair_classes(config, clip)[pair]
             pixels = clip.preprocess(image)[None]
-            if kind == "first-order":
-                heat = first_order_heatmap(clip, pixels, target - true)
-            else:
-                layers = [n for n in config.lens.layers if n < clip.vision.layers - 1]
-                treatment = config.lens.treatment
-                heat = second_order_heatmap(
-                    clip, pixels, target - true, layers=layers, treatment=treatment
-                )
+            heat = run_heatmap(kind, clip, pixels, target - true, config.lens)
         except (AdvgenError, OSError, KeyError, ValueError):
             return None
         buffer = io.BytesIO()

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from advgen.config import LensConfig
 from advgen.lens.basis import Treatment
 from advgen.lens.token_shares import attention_shares, neuron_shares
 from advgen.models import ClipModel
@@ -84,6 +85,32 @@ def second_order_heatmap(
                 shares = shares[:, [n.index for n in set(neurons) if n.layer == layer]]
             total = total.to(shares.device, shares.dtype) + shares.sum(dim=1)
     return _in_place(clip, pixels, total)
+
+
+def run_heatmap(
+    kind: str,
+    clip: ClipModel,
+    pixels: Float[Tensor, "1 3 height width"],
+    contrast: Float[Tensor, " embed"],
+    lens: LensConfig,
+) -> Float[Tensor, "row column"]:
+    """A heat map as a run's lens settings have it.
+
+    Args:
+        kind: ``"first-order"`` or ``"second-order"``; the latter counts the neurons of the run's
+            layers that have a later attention layer.
+        clip: The attacked model.
+        pixels: One preprocessed image.
+        contrast: v, as in `first_order_heatmap`.
+        lens: Layers and treatment.
+
+    Raises:
+        ValueError: See both maps.
+    """
+    if kind == "first-order":
+        return first_order_heatmap(clip, pixels, contrast)
+    layers = [layer for layer in lens.layers if layer < clip.vision.layers - 1]
+    return second_order_heatmap(clip, pixels, contrast, layers=layers, treatment=lens.treatment)
 
 
 def square_side(clip: ClipModel) -> int:
