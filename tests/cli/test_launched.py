@@ -2,9 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +14,27 @@ LAUNCHERS = {
     + ["--num_processes", "2"],
     "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
 }
+
+# Runs the command behind it and dies before it writes its fourth batch.
+KILLER = """
+import os, signal, sys
+from advgen.cli import main
+from advgen.lens.scratch import Scratch
+
+put, left = Scratch.put, 3
+
+
+def put_or_die(*arguments):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    put(*arguments)
+
+
+Scratch.put = put_or_die
+main(sys.argv[1:])
+"""
 
 
 def run(cache, *command, processes=1):
@@ -95,31 +116,14 @@ def test_killed_pass_goes_on_to_the_same_bytes(tmp_path):
     assert whole.returncode == 0, whole.stderr
     environment = {**os.environ, "ADVGEN_CACHE": str(tmp_path / "cut"), "OMP_NUM_THREADS": "1"}
     on_disk = (*command, "--memory-mib", "0")
-    victim = subprocess.Popen(
-        [sys.executable, "-m", "advgen", *on_disk],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        done = wait_for_batch(tmp_path / "cut")
-    finally:
-        victim.kill()
-        victim.wait()
-    assert 1 <= sum(done.read_bytes()) <= 6
+    start = [sys.executable, "-c", KILLER, *on_disk]
+    killed = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (done,) = (tmp_path / "cut").glob("scratch/*/done")
+    assert sum(done.read_bytes()) == 3
     again = run(tmp_path / "cut", *on_disk)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["layers"] == json.loads(whole.stdout)["layers"]
     for path in (tmp_path / "whole" / "directions").glob("*.safetensors"):
         assert (tmp_path / "cut" / "directions" / path.name).read_bytes() == path.read_bytes()
     assert not list((tmp_path / "cut").glob("scratch/*"))
-
-
-def wait_for_batch(cache):
-    """The file of finished batches, as soon as one is in it."""
-    for _ in range(6000):
-        for done in cache.glob("scratch/*/done"):
-            if any(done.read_bytes()):
-                return done
-        time.sleep(0.01)
-    raise AssertionError("no batch was finished within a minute")

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
-import time
+import signal
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,12 @@ def test_writers_at_the_same_time_lose_no_row(tmp_path: Path) -> None:
     assert sorted(order(path)) == sorted(f"{name}{number}" for name in "abc" for number in range(5))
 
 
-def hang(path: Path) -> None:
-    leaderboard.write_atomic = lambda *_: time.sleep(60)  # type: ignore[assignment]
+def hang(path: Path, holding: Event) -> None:
+    def never(*_: object) -> None:
+        holding.set()
+        signal.pause()
+
+    leaderboard.write_atomic = never  # type: ignore[assignment]
     update_leaderboard(path, [row("hanging", 0.1)])
 
 
@@ -97,13 +102,15 @@ def test_a_killed_writer_neither_loses_rows_nor_keeps_the_lock(
 ) -> None:
     path = tmp_path / "board.json"
     update_leaderboard(path, [row("first", 0.1)])
-    writer = multiprocessing.get_context("fork").Process(target=hang, args=(path,))
+    context = multiprocessing.get_context("fork")
+    holding = context.Event()
+    writer = context.Process(target=hang, args=(path, holding))
     writer.start()
-    monkeypatch.setattr(leaderboard, "PATIENCE", 0.05)
-    with pytest.raises(StoreError, match="another process keeps"):
-        for _ in range(200):
+    assert holding.wait(60)
+    with monkeypatch.context() as patch:
+        patch.setattr(leaderboard, "PATIENCE", 0.05)
+        with pytest.raises(StoreError, match="another process keeps"):
             update_leaderboard(path, [row("first", 0.1)])
-            time.sleep(0.01)
     writer.kill()
     writer.join()
     update_leaderboard(path, [row("second", 0.2)])
