@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import get_args
 
 from advgen.attack import Silent
-from advgen.attack.evidence import class_sizes, neuron_directions
+from advgen.attack.directions import neuron_directions
+from advgen.attack.evidence import class_sizes
 from advgen.config import (
     METHODS,
     AttackConfig,

@@ -11,15 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from advgen import registry
+from advgen.attack.directions import (
+    check_layers,
+    indirect_neuron_directions,
+    lens_images,
+    neuron_directions,
+)
 from advgen.attack.progress import Progress
-from advgen.config import AttackConfig, LensConfig
+from advgen.config import AttackConfig
 from advgen.errors import ConfigError, DataError
 from advgen.imagesets import ChosenImages, ImageSet, class_labels, load_image_set
 from advgen.imagesets.batches import PixelBatches
-from advgen.imagesets.chosen import choose_images
-from advgen.lens import Budget, NeuronDirections, SecondOrderLens, directions_cached
-from advgen.lens.cache import indirect_directions_cached
-from advgen.lens.collection import DEFAULT_BUDGET
+from advgen.lens import NeuronDirections, SecondOrderLens
 from advgen.mining import (
     USES_INDIRECT,
     USES_NEURONS,
@@ -32,7 +35,6 @@ from advgen.mining import (
     read_block_list,
 )
 from advgen.models import ClipModel
-from advgen.processes import current_processes
 from advgen.records import Neuron
 from advgen.store import ArtifactStore
 from advgen.text import encode_pool, load_pool, make_solver
@@ -44,15 +46,10 @@ def gather_evidence(
     """What the config's methods and scores need: directions (stored ones if there are any), a pool.
 
     Raises:
-        ConfigError: If a layer does not exist or has no later attention layer to act through, or
-            `indirect` is asked for with a score that it has not.
+        AdvgenError: See `check_evidence`.
         DataError: If there are no images of a true class where their effects are asked for.
     """
-    if config.mining.score == "activation" and USES_INDIRECT.intersection(config.methods):
-        raise ConfigError(
-            "the method indirect has no score 'activation'; leave it out or choose "
-            "mining.score codes or projection"
-        )
+    check_evidence(config, clip)
     directions: dict[int, NeuronDirections] = {}
     if USES_NEURONS.intersection(config.methods):
         directions = neuron_directions(config.lens, clip, store, progress)
@@ -81,72 +78,6 @@ def gather_evidence(
         _with_neurons(empty, directions) if directions else empty,
         sizes=sizes,
         indirect=_with_neurons(empty, others) if others else None,
-    )
-
-
-def neuron_directions(
-    config: LensConfig,
-    clip: ClipModel,
-    store: ArtifactStore,
-    progress: Progress,
-    *,
-    budget: Budget = DEFAULT_BUDGET,
-    workers: int = 0,
-) -> dict[int, NeuronDirections]:
-    """Second-order directions of every neuron of the configured layers.
-
-    Args:
-        config: Layers, image set, treatment.
-        clip: The model.
-        store: Where directions are kept.
-        progress: Listener.
-        budget: Bytes for the coefficients of the pass.
-        workers: Processes that read images ahead.
-
-    Raises:
-        ConfigError: If a layer does not exist or has no later attention layer to act through.
-    """
-    _check_layers(config, clip)
-    images = load_image_set(config.images)
-    progress.stage(f"neuron directions of {clip.name} over {images.name}", len(images))
-    return directions_cached(
-        store,
-        clip,
-        PixelBatches(images, clip.preprocess, config.batch_size, workers=workers),
-        layers=config.layers,
-        treatment=config.treatment,
-        top_images=min(config.top_images, len(images)),
-        budget=budget,
-        processes=current_processes(),
-        note=progress.note,
-        advance=progress.advance,
-    )
-
-
-def indirect_neuron_directions(
-    config: AttackConfig, clip: ClipModel, store: ArtifactStore, progress: Progress
-) -> dict[int, NeuronDirections]:
-    """Directions of the indirect effects of every neuron of the configured layers.
-
-    They are taken over the first `mining.indirect_images` images of the lens's set: each costs a
-    partial forward pass per neuron.
-
-    Raises:
-        ConfigError: If a layer does not exist or has no later attention layer to act through.
-    """
-    _check_layers(config.lens, clip)
-    images = choose_images(load_image_set(config.lens.images), limit=config.mining.indirect_images)
-    neurons = len(config.lens.layers) * clip.vision.neurons
-    progress.stage(f"indirect effects of {clip.name} over {len(images)} images", neurons)
-    return indirect_directions_cached(
-        store,
-        clip,
-        PixelBatches(images, clip.preprocess, config.lens.batch_size),
-        layers=sorted(config.lens.layers),
-        top_images=min(config.lens.top_images, len(images)),
-        processes=current_processes(),
-        note=progress.note,
-        advance=progress.advance,
     )
 
 
@@ -226,14 +157,22 @@ def target_filter(config: AttackConfig) -> TargetFilter:
     )
 
 
-def _check_layers(config: LensConfig, clip: ClipModel) -> None:
-    last = clip.vision.layers - 2
-    wrong = [layer for layer in config.layers if layer > last]
-    if wrong:
+def check_evidence(config: AttackConfig, clip: ClipModel) -> None:
+    """Refuse what `gather_evidence` could not gather, before anything is computed.
+
+    Raises:
+        ConfigError: If a layer does not exist or has no later attention layer to act through, or
+            `indirect` is asked for with a score that it has not.
+        DataError: If the image set of the directions cannot be read or has only one image.
+    """
+    if config.mining.score == "activation" and USES_INDIRECT.intersection(config.methods):
         raise ConfigError(
-            f"layer {wrong[0]} of {clip.name} has no later attention layer to act through; "
-            f"choose layers from 0 to {last}"
+            "the method indirect has no score 'activation'; leave it out or choose "
+            "mining.score codes or projection"
         )
+    if (USES_NEURONS | USES_INDIRECT).intersection(config.methods):
+        check_layers(config.lens, clip)
+        lens_images(config.lens)
 
 
 def _with_neurons(evidence: Evidence, directions: Mapping[int, NeuronDirections]) -> Evidence:

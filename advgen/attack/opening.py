@@ -53,11 +53,11 @@ def open_model(config: AttackConfig) -> ClipModel:
     return load_clip(config.model.name, device=local_device() if device == "auto" else device)
 
 
-def open_run(config: AttackConfig, root: Path) -> RunLayout:
-    """Make the run directory, or check that the one there belongs to the same config.
+def check_run(config: AttackConfig, root: Path) -> bool:
+    """Whether there is a run in a directory, which must then be of the same config.
 
     Raises:
-        RunError: If it holds another run, something else, or cannot be written.
+        RunError: If the directory holds another run or something else, or cannot be read.
     """
     layout = RunLayout(root)
     if layout.config.is_file():
@@ -67,15 +67,33 @@ def open_run(config: AttackConfig, root: Path) -> RunLayout:
                 f"{root} holds a run with other settings ({', '.join(different)}); "
                 "use another --out, or repeat the original command to continue it"
             )
+        return True
+    try:
+        if root.exists() and (not root.is_dir() or any(not is_leftover(p) for p in root.iterdir())):
+            raise RunError(f"{root} exists and is not a run directory; use another --out")
+    except OSError as error:
+        raise RunError(f"cannot read the run directory {root} ({error.strerror})") from error
+    return False
+
+
+def open_run(config: AttackConfig, root: Path) -> RunLayout:
+    """Make the run directory, or take up the one that is there.
+
+    Call it when everything else was found in order: what it writes ties the directory to the
+    config.
+
+    Raises:
+        RunError: See `check_run`; or if the directory cannot be written.
+    """
+    layout = RunLayout(root)
+    if check_run(config, root):
         for path in filter(is_leftover, root.rglob(".*")):
             path.unlink()
         return layout
     try:
-        if root.exists() and (not root.is_dir() or any(not is_leftover(p) for p in root.iterdir())):
-            raise RunError(f"{root} exists and is not a run directory; use another --out")
         write_atomic(layout.config, attack_toml(config))
-    except (OSError, StoreError) as error:
-        raise RunError(f"cannot write the run directory {root} ({error})") from error
+    except StoreError as error:
+        raise RunError(f"no run directory there: {error}") from error
     return layout
 
 

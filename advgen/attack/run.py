@@ -16,8 +16,9 @@ from typing import Any
 from advgen import registry
 from advgen.attack.classes import check_classes
 from advgen.attack.drawing import Artist, Unit
+from advgen.attack.evidence import check_evidence
 from advgen.attack.manifest import keep_manifest, make_manifest
-from advgen.attack.opening import Cast, open_cast, open_model, open_run
+from advgen.attack.opening import Cast, check_run, open_cast, open_model, open_run
 from advgen.attack.progress import Progress
 from advgen.attack.records_file import write_records
 from advgen.attack.results import CellResult, results_of
@@ -61,16 +62,16 @@ def run_attack(
         AdvgenError: For any other fault a user can fix.
     """
     check_classes(config)
-    processes = current_processes()
-    if processes.rank == 0:
-        open_run(config, root)
-    processes.wait()
-    layout = RunLayout(root)
+    check_run(config, root)
     progress.stage(f"loading {config.model.name}")
     cast = open_cast(config)
+    check_evidence(config, cast.clip)
     manifest = make_manifest(config, cast.clip, cast.describer, cast.synthesizer, cast.judge)
+    processes, layout = current_processes(), RunLayout(root)
+    processes.wait()
     if processes.rank == 0:
-        keep_manifest(layout, manifest)
+        keep_manifest(open_run(config, root), manifest)
+    processes.wait()
     walk = Walk(config, layout, cast, open_studio(config, layout, cast), store, processes, progress)
     words = walk.words()
     done: dict[Unit, Finished] = {}

@@ -1,5 +1,6 @@
 """Class texts: templates, articles and the zero-shot classifier's rows."""
 
+import re
 from collections.abc import Sequence
 
 from jaxtyping import Float
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from advgen.english import with_article
+from advgen.errors import ConfigError
 from advgen.models.protocol import ClipModel
 
 DEFAULT_TEMPLATES = ("a photo of {article} {noun}.",)
@@ -24,6 +26,26 @@ def fill_template(template: str, noun: str) -> str:
     if filled == template:
         raise ValueError(f"expected a template with {{}} or {{noun}}; got {template!r}")
     return filled
+
+
+def check_template(template: str) -> None:
+    """Refuse a prompt that has no place for the class, or a place that nothing fills.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    write = "write {noun} or {article} {noun} where its name goes"
+    try:
+        filled = fill_template(template, "dog")
+    except ValueError as error:
+        raise ConfigError(
+            f"the template '{template}' has no place for the class; {write}"
+        ) from error
+    if other := re.search(r"\{\w*\}", filled):
+        raise ConfigError(
+            f"the template '{template}' has {other[0]}, which nothing fills; {write}, and no other"
+            " braces"
+        )
 
 
 def encode_classes(

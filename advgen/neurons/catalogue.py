@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from advgen.attack.evidence import neuron_directions
+from advgen.attack.directions import neuron_directions
 from advgen.attack.opening import open_model
 from advgen.attack.progress import Progress
 from advgen.config import AttackConfig

@@ -109,6 +109,27 @@ def test_changed_config_on_an_existing_run_is_refused_with_the_differing_keys(
     assert (out / "run.toml").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--model", "sandbox-z"),
+        ("--layers", "9"),
+        ("--lens-images", "nosuch"),
+        ("--lens-images", "sandbox:1"),
+        ("--pool", "nosuch"),
+        ("--set", "describe.describer=nobody"),
+        ("--method", "indirect", "--set", "mining.score=activation"),
+    ],
+)
+def test_what_is_refused_leaves_no_run_that_blocks_the_corrected_command(
+    tmp_path: Path, wrong: tuple[str, ...]
+) -> None:
+    out = tmp_path / "run"
+    result = run("attack", "--pair", "dog:deer", "--out", str(out), *wrong)
+    assert result.exit_code == 1, result.output
+    assert not out.exists()
+
+
 def test_a_broken_image_in_an_image_set_is_skipped_and_named(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     assert run("sandbox", "images", "6", "--out", str(folder)).exit_code == 0
