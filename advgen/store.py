@@ -7,6 +7,7 @@ passes the checks of `ArtifactStore.lookup` is complete. Anything else is report
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -265,9 +266,9 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        todo = "free some space" if error.errno == errno.ENOSPC else "choose another folder"
         raise StoreError(
-            f"cannot write {path} ({error.strerror}); free the space, or choose another folder "
-            f"(artifacts: set {CACHE_VARIABLE})"
+            f"cannot write {path} ({error.strerror}); {todo} (artifacts: set {CACHE_VARIABLE})"
         ) from error
 
 

@@ -181,6 +181,9 @@ def test_packaged_and_local_models(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     damaged = models.check_model(model(name="sandbox-a", place="packaged"), None)
     assert damaged.state == "fail" and "damaged" in damaged.message
+    pictures = models.check_model(model(name=str(tmp_path), place="folder"), None)
+    assert pictures.state == "fail" and "holds no model" in pictures.message
+    (tmp_path / "open_clip_config.json").write_text("{}")
     local = models.check_model(model(name=str(tmp_path), place="folder"), None)
     assert local.state == "ok"
     gone = models.check_model(model(name=str(tmp_path / "no"), place="folder"), None)

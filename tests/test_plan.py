@@ -141,6 +141,8 @@ def test_counts() -> None:
     [
         ("sandbox-a", "packaged", "sandbox-a"),
         ("hf-hub:me/it@v1", "hub", "me/it@v1"),
+        ("transformers:me/it@v1", "hub", "me/it@v1"),
+        ("transformers:{tmp}", "folder", "{tmp}"),
         ("ViT-B-16/laion2b_s34b_b88k", "elsewhere", "ViT-B-16/laion2b_s34b_b88k"),
         ("ViT-B-32@weights/b32.pt", "folder", "weights/b32.pt"),
         ("{tmp}", "folder", "{tmp}"),
@@ -229,6 +231,7 @@ def test_as_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "images: 100, from at most 500 draws" in shown
     assert "records.parquet" in shown and "run.toml" in shown
     assert "and more" in shown, "a step with a model of unknown size"
+    assert shown.count("and the attacked model, of unknown size") == 2, "memory and downloads"
 
 
 def test_tables_of_the_sandbox_ask_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
 """The store gives back what was saved, or says why it does not."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,3 +207,19 @@ def test_light_modules_do_not_import_torch():
     code = "import sys, advgen.store, advgen.registry, advgen.errors; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("number", "todo"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "choose another folder")],
+)
+def test_a_file_that_cannot_be_written_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, todo: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(StoreError, match=f"{os.strerror(number)}.*{todo}"):
+        write_atomic(tmp_path / "a", "text")
+    assert list(tmp_path.iterdir()) == []

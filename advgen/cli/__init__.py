@@ -104,7 +104,7 @@ class LazyGroup(click.Group):
             click.echo(f"advgen: {error}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("advgen: interrupted; the same command continues where it stopped", err=True)
+            click.echo("advgen: interrupted; what was finished is kept", err=True)
             ctx.exit(130)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.console import Console
 from rich.table import Table
 
@@ -66,10 +68,17 @@ def _stages(plan: Plan) -> Table:
 
 def _sizes(plan: Plan) -> str:
     memory = f"about {_gb(plan.peak_gpu_gb)}, with offloading {_gb(plan.least_gpu_gb)}"
+    sizes = _unknown({role for stage in plan.stages for role in stage.unknown})
+    fetched = _unknown(plan.unknown_downloads)
     return (
-        f"GPU memory of the largest step: {memory if plan.peak_gpu_gb else 'none'}; downloads: "
-        f"{_about(plan.download_gb)}{', less what is here already' if plan.download_gb else ''}"
+        f"GPU memory of the largest step: {memory if plan.peak_gpu_gb else 'none'}{sizes}; "
+        f"downloads: {_about(plan.download_gb)}{fetched}"
+        f"{', less what is here already' if plan.download_gb or fetched else ''}"
     )
+
+
+def _unknown(roles: Collection[str]) -> str:
+    return f" and the {' and the '.join(sorted(roles))}, of unknown size" if roles else ""
 
 
 def _print_counts(console: Console, plan: Plan) -> None:

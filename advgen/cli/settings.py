@@ -43,7 +43,7 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="KEY=VALUE",
             multiple=True,
             callback=_parse_changes,
-            help="Any other setting of the preset, e.g. mining.words=25; repeatable.",
+            help="Any other setting of the preset, e.g. text.nonzeros=16; repeatable.",
         ),
     )
     for option in reversed(options):

@@ -39,8 +39,13 @@ def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield new
         _put(new, out, old)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"cannot write {out} ({error.strerror or error}); free some space, or choose "
+                "another --out"
+            ) from error
         raise
 
 

@@ -12,6 +12,7 @@ from advgen.hub import Access, TokenState
 from advgen.plan import Plan, PlannedModel
 
 _WEIGHTS = "open_clip_model.safetensors"
+_CONFIGS = ("open_clip_config.json", "config.json", "model_index.json", "modules.json")
 _TOKENS = "https://huggingface.co/settings/tokens"
 _FOUND = {
     "missing": "not found",
@@ -89,6 +90,9 @@ def _packaged(model: PlannedModel) -> Check:
 
 def _local(model: PlannedModel) -> Check:
     name, path = f"{model.role} {model.name}", Path(model.need.source).expanduser()
+    if path.is_dir() and not any((path / file).is_file() for file in _CONFIGS):
+        found = f"the folder {path} holds no model (none of {', '.join(_CONFIGS)})"
+        return Check(name, "fail", found, "correct the path")
     if path.exists():
         return Check(name, "ok", "on this machine")
     return Check(name, "fail", f"there is no {path}", "correct the path")

@@ -56,8 +56,8 @@ def push_fault(repo: str, revision: str | None, error: BaseException) -> AdvgenE
     if has(causes, errors.OfflineModeIsEnabled):
         return ConfigError("HF_HUB_OFFLINE forbids to ask the Hub; unset it")
     return DataError(
-        f"the push to '{repo}' did not get through: {_reason(error)}; the same command continues, "
-        "what was uploaded stays"
+        f"a request to the Hub about '{repo}' did not get through: {_reason(error)}; the same "
+        "command continues, what was uploaded stays"
     )
 
 

@@ -73,7 +73,9 @@ class FolderImages(ListedFiles):
         return digest.hexdigest()
 
     def _line(self, path: Path) -> bytes:
-        return f"{path.relative_to(self._root).as_posix()}\0{file_digest(path)}\n".encode()
+        return f"{path.relative_to(self._root).as_posix()}\0{file_digest(path)}\n".encode(
+            errors="surrogateescape"
+        )
 
 
 def open_folder(place: str, *, labels: LabelSource = "auto") -> ImageSet:

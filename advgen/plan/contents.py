@@ -143,6 +143,12 @@ class Plan:
         return round(sum(fetched.values()), 2)
 
     @property
+    def unknown_downloads(self) -> set[str]:
+        """Roles of the models of which it is not known how much is fetched."""
+        fetched = (model for model in self.models if model.place in ("hub", "elsewhere"))
+        return {model.role for model in fetched if model.download_gb is None}
+
+    @property
     def needs(self) -> list[Need]:
         """The models that are not packaged and have a repository or folder."""
         return [model.need for model in self.models if model.place in ("folder", "hub")]

@@ -17,7 +17,7 @@ from advgen.plan.contents import Counts, ImagePlace, Plan, PlannedImages, Planne
 
 _SENTENCE = "sentence:"
 _SENTENCE_OWNER = "sentence-transformers"
-_HUB_MODEL = "hf-hub:"
+_HUB_MODEL, _TRANSFORMERS = "hf-hub:", "transformers:"
 _HUB_IMAGES = "hf"
 
 
@@ -68,8 +68,9 @@ def _attacked(name: str) -> PlannedModel:
             least_gb=0.0,
             note="runs on a CPU",
         )
-    if name.startswith(_HUB_MODEL):
-        return _model(Need(role, name.removeprefix(_HUB_MODEL)))
+    for prefix in (_HUB_MODEL, _TRANSFORMERS):
+        if name.startswith(prefix):
+            return _model(Need(role, name.removeprefix(prefix)))
     known = known_need(role, name)
     if known is not None:
         return dataclasses.replace(_model(known), name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -132,11 +133,26 @@ def write_image_folder(images: SandboxImages, folder: Path) -> Path:
     """Write the set as `folder/CLASS/NUMBER.png`, with `metadata.jsonl` and `classes.txt` beside.
 
     A line of the metadata has file, class and scene; classes.txt has all classes of the sandbox.
-    The metadata is written last, so a folder that has it is complete.
+    The metadata is written last, so a folder that has it is complete. When drawing is interrupted
+    or fails, what was drawn is removed again.
 
     Raises:
         DataError: If the folder cannot be written.
     """
+    drawn: list[Path] = []
+    try:
+        return _write_images(images, folder, drawn)
+    except BaseException:
+        for path in drawn:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        for path in {path.parent for path in drawn}:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _write_images(images: SandboxImages, folder: Path, drawn: list[Path]) -> Path:
     lines = []
     for index in range(len(images)):
         scene = images.scene(index)
@@ -144,6 +160,7 @@ def write_image_folder(images: SandboxImages, folder: Path) -> Path:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            drawn.append(path)
             render_scene(scene, images.size).save(path)
         except OSError as error:
             raise DataError(f"cannot write {path} ({error}); choose another folder") from error

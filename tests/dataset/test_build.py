@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from doubles.runs import change_rows, write_run
 from advgen.attack.records_file import read_records
 from advgen.dataset import BuildSettings, DatasetLayout, build_dataset, features, read_built
 from advgen.decisions import Decision, Judgement, write_rows
-from advgen.errors import ConfigError, DataError
+from advgen.errors import ConfigError, DataError, StoreError
 from advgen.generation.layout import RunLayout
 from advgen.judging.policy import Policy
 from advgen.records import Sample
@@ -288,6 +289,18 @@ def test_a_run_named_twice_and_a_taken_folder_are_refused(run: RunLayout, tmp_pa
     build_dataset([run.root], tmp_path / "e")
     with pytest.raises(DataError, match="--overwrite"):
         build_dataset([run.root], tmp_path / "e")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    run: RunLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    with pytest.raises(StoreError, match="No space left on device.*free some space"):
+        build_dataset([run.root], tmp_path / "d")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_replacing_keeps_what_people_wrote(run: RunLayout, tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def swap(root: Path) -> None:
     second.write_bytes(one)
 
 
+def test_a_name_that_is_not_utf_8_has_a_fingerprint(folder: Path) -> None:
+    before = FolderImages(folder).fingerprint
+    picture = folder / "b.png"
+    os.rename(picture, os.fsencode(picture.parent) + b"/n\xe4me.png")
+    assert FolderImages(folder).fingerprint != before
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -89,6 +89,25 @@ def test_a_written_set_is_labelled_and_its_scenes_draw_its_images(tmp_path: Path
     assert files == {metadata, classes, *(metadata.parent / row["file_name"] for row in rows)}
 
 
+def test_an_interrupted_set_leaves_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def draw(scene: Scene, size: int) -> Image.Image:
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        drawn.append(scene)
+        return render_scene(scene, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("advgen.sandbox.images.render_scene", draw)
+        with pytest.raises(KeyboardInterrupt):
+            write_image_folder(SandboxImages(7, size=32), tmp_path)
+    assert len(drawn) == 3 and list(tmp_path.iterdir()) == []
+    write_image_folder(SandboxImages(7, size=32), tmp_path)
+
+
 def test_a_written_set_is_read_with_the_labels_it_was_drawn_with(tmp_path: Path) -> None:
     images = SandboxImages(7, seed=3, size=32)
     read = load_image_set(str(write_image_folder(images, tmp_path / "set").parent))
