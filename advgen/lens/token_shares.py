@@ -38,7 +38,11 @@ def attention_shares(
 
     Returns:
         One value per token, prefix tokens first, in the tower's working dtype.
+
+    Raises:
+        ValueError: If there is more than one image, or the treatment is unknown.
     """
+    _check_one(pixels)
     tower = clip.vision
     layers = range(tower.layers)
     readout = _projected_readout(tower, contrast[None], treatment)[0]
@@ -83,9 +87,10 @@ def neuron_shares(
         working dtype.
 
     Raises:
-        ValueError: When iterated, if a layer does not exist or is the last one, or the treatment
-            is unknown.
+        ValueError: When iterated, if there is more than one image, a layer does not exist or is
+            the last one, or the treatment is unknown.
     """
+    _check_one(pixels)
     tower = clip.vision
     capture = tower.capture(pixels, activations=set(layers), norms=later_blocks(tower, layers))
     strengths = neuron_strengths(tower, capture, contrast[None], layers, treatment=treatment)
@@ -155,6 +160,11 @@ def neuron_strengths(
             if treatment == "centered":
                 writes = writes - writes.mean(dim=0)
             yield reader - 1, reading @ writes
+
+
+def _check_one(pixels: Tensor) -> None:
+    if pixels.ndim != 4 or len(pixels) != 1:
+        raise ValueError(f"expected pixels of one image; got shape {tuple(pixels.shape)}")
 
 
 def _projected_readout(

@@ -15,7 +15,8 @@ from advgen import registry
 from advgen.errors import ModelError
 from advgen.hub import is_folder
 from advgen.models.checkpoint import load_weights
-from advgen.models.hf_model import TRANSFORMERS, HfModel, load_transformers
+from advgen.models.hf_loading import TRANSFORMERS, load_transformers
+from advgen.models.hf_model import HfModel
 from advgen.models.hub import HUB, WEIGHT_FILES, fetch_repository
 from advgen.models.open_clip_model import OpenClipModel
 from advgen.models.protocol import ClipModel

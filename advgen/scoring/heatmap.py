@@ -20,6 +20,8 @@ def first_order_heatmap(
     clip: ClipModel,
     pixels: Float[Tensor, "1 3 height width"],
     contrast: Float[Tensor, " embed"],
+    *,
+    treatment: Treatment = "paper",
 ) -> Float[Tensor, "row column"]:
     """What each patch adds to `cos(target) - cos(true)` directly through the attention heads.
 
@@ -31,6 +33,7 @@ def first_order_heatmap(
         clip: Model with a vision transformer that `advgen.models.vision` reads.
         pixels: One preprocessed image.
         contrast: v = M_text(target class) - M_text(true class), of unit class embeddings.
+        treatment: Of the final layer norm's mean, see `lens.basis.EffectBasis`.
 
     Returns:
         One value per patch, float32 on the CPU, in units of the margin.
@@ -38,7 +41,8 @@ def first_order_heatmap(
     Raises:
         ValueError: If the patches of the model do not form a square.
     """
-    return _in_place(clip, pixels, attention_shares(clip, pixels, contrast))
+    square_side(clip)
+    return _in_place(clip, pixels, attention_shares(clip, pixels, contrast, treatment=treatment))
 
 
 def second_order_heatmap(
@@ -71,9 +75,12 @@ def second_order_heatmap(
         One value per patch, float32 on the CPU, in units of the margin.
 
     Raises:
-        ValueError: If the patches of the model do not form a square, or a layer has no later head.
+        ValueError: If the patches of the model do not form a square, a layer has no later head, or
+            there is no such neuron.
     """
+    square_side(clip)
     if neurons is not None:
+        _check_neurons(clip, neurons)
         named = {neuron.layer for neuron in neurons}
         layers = sorted(named if layers is None else named.intersection(layers))
     elif layers is None:
@@ -105,10 +112,12 @@ def run_heatmap(
         lens: Layers and treatment.
 
     Raises:
-        ValueError: See both maps.
+        ValueError: If the kind is neither, and see both maps.
     """
+    if kind not in ("first-order", "second-order"):
+        raise ValueError(f"expected first-order or second-order; got {kind!r}")
     if kind == "first-order":
-        return first_order_heatmap(clip, pixels, contrast)
+        return first_order_heatmap(clip, pixels, contrast, treatment=lens.treatment)
     layers = [layer for layer in lens.layers if layer < clip.vision.layers - 1]
     return second_order_heatmap(clip, pixels, contrast, layers=layers, treatment=lens.treatment)
 
@@ -117,13 +126,26 @@ def square_side(clip: ClipModel) -> int:
     """Patches along each side of the square of patches.
 
     Raises:
-        ValueError: If the patches of the model do not form a square.
+        ValueError: If the patches of the model do not form a square: also where their number is
+            that of a square (2 rows of 8), since the image is none.
     """
+    height, width = clip.image_size
+    if height != width:
+        raise ValueError(
+            f"expected patches in a square; got those of images of {height} x {width} pixels"
+        )
     patches = clip.vision.tokens - clip.vision.prefix_tokens
     side = math.isqrt(patches)
     if side * side != patches:
         raise ValueError(f"expected patches in a square; got {patches}")
     return side
+
+
+def _check_neurons(clip: ClipModel, neurons: Collection[Neuron]) -> None:
+    count = clip.vision.neurons
+    wrong = [neuron for neuron in neurons if not 0 <= neuron.index < count]
+    if wrong:
+        raise ValueError(f"expected neurons from 0 to {count - 1}; got {wrong[0]}")
 
 
 def _in_place(

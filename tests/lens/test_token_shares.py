@@ -100,3 +100,12 @@ def test_an_unknown_treatment_is_refused(plain_clip, pixels, refused):
         list(neuron_shares(plain_clip, pixels[:1], contrast, [0], treatment="none"))
     with pytest.raises(refused):
         attention_shares(plain_clip, pixels[:1], contrast, treatment="none")
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_one_image_at_a_time(plain_clip, pixels, shapes_unchecked, count):
+    contrast, some = torch.ones(plain_clip.embed_dim).double(), pixels[:count]
+    with pytest.raises(ValueError, match=rf"of one image; got shape \({count}, 3"):
+        attention_shares(plain_clip, some, contrast)
+    with pytest.raises(ValueError, match=rf"of one image; got shape \({count}, 3"):
+        list(neuron_shares(plain_clip, some, contrast, [0]))

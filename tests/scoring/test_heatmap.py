@@ -1,20 +1,28 @@
 """The heat map against exact masks of the drawn world, and its values against plain loops."""
 
 import random
+from typing import Any
 
+import open_clip
 import pytest
 import torch
 
+from advgen.config import LensConfig
 from advgen.lens import SecondOrderLens
 from advgen.lens.first_order import head_effects
-from advgen.lens.token_shares import neuron_shares
-from advgen.models import load_clip
+from advgen.lens.token_shares import attention_shares, neuron_shares
+from advgen.models import OpenClipModel, load_clip
 from advgen.records import Neuron
 from advgen.sandbox.lexicon import load_lexicon
 from advgen.sandbox.reader import compose, read_description
 from advgen.sandbox.render import render_masks, render_scene
 from advgen.scoring import class_embeddings
-from advgen.scoring.heatmap import first_order_heatmap, second_order_heatmap, square_side
+from advgen.scoring.heatmap import (
+    first_order_heatmap,
+    run_heatmap,
+    second_order_heatmap,
+    square_side,
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +125,44 @@ def test_patches_that_form_no_square_are_refused(clip, monkeypatch) -> None:
     monkeypatch.setattr(type(clip.vision), "tokens", property(lambda _: 13))
     with pytest.raises(ValueError, match="patches in a square; got 12"):
         square_side(clip)
+
+
+def small_clip(size: tuple[int, int]) -> OpenClipModel:
+    torch.manual_seed(0)
+    vision: Any = {"image_size": size, "patch_size": 8, "layers": 2, "width": 16, "head_width": 8}
+    text: Any = {"context_length": 8, "vocab_size": 64, "width": 8, "heads": 2, "layers": 1}
+    return OpenClipModel(open_clip.CLIP(6, vision, text))
+
+
+@pytest.mark.parametrize("size", [(16, 64), (64, 16), (24, 40)])
+@pytest.mark.parametrize("heatmap", [first_order_heatmap, second_order_heatmap])
+def test_images_that_are_no_square_are_refused(heatmap, size) -> None:
+    """Two rows of eight patches are sixteen, as are four of four."""
+    small = small_clip(size)
+    with pytest.raises(ValueError, match=f"in a square; got those of images of {size[0]} x"):
+        heatmap(small, torch.randn(1, 3, *size), torch.randn(6))
+
+
+@pytest.mark.parametrize("index", [-1, 2000])
+def test_neurons_that_do_not_exist_are_refused(clip, example, index) -> None:
+    with pytest.raises(ValueError, match=rf"expected neurons from 0 to \d+; got 1:{index}"):
+        second_order_heatmap(clip, *example, neurons=[Neuron(1, 0), Neuron(1, index)])
+
+
+@pytest.mark.parametrize("treatment", ["paper", "centered"])
+def test_both_maps_of_a_run_have_its_treatment(clip, example, treatment) -> None:
+    pixels, contrast = example
+    lens = LensConfig(layers=(1, 3, 5), treatment=treatment)
+    kinds = ("first-order", "second-order")
+    found = [run_heatmap(kind, clip, pixels, contrast, lens) for kind in kinds]
+    norm = clip.encode_image(pixels, normalize=False).norm()
+    direct = attention_shares(clip, pixels, contrast, treatment=treatment)[1:] / norm
+    shares = dict(neuron_shares(clip, pixels, contrast, [1, 3], treatment=treatment))
+    later = (shares[1].sum(dim=1) + shares[3].sum(dim=1))[1:] / norm
+    for heat, expected in zip(found, (direct, later), strict=True):
+        assert torch.allclose(heat.flatten(), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_kind_of_map_that_does_not_exist_is_refused(clip, example) -> None:
+    with pytest.raises(ValueError, match="expected first-order or second-order; got 'second'"):
+        run_heatmap("second", clip, example[0], example[1], LensConfig(layers=(1,)))

@@ -1,172 +1,22 @@
-"""A Hugging Face Hub on the loopback: data set repositories, LFS, commits, branches, pull requests.
+"""What a Hub answers, call by call."""
 
-It answers what `huggingface_hub` and `datasets` ask for when a data set is pushed and loaded, keeps
-every commit, and can be told to fail.
-"""
+from __future__ import annotations
 
 import base64
-import fnmatch
 import hashlib
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Literal
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
-import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import _http
+from doubles.hub.repositories import READER, WRITER, Blob, Cut, Refusal, Repository, listed, modes
 
-from advgen.store import sha256_file
-
-ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"
-WRITER, READER = "hf_WriterSecretOfTheTests", "hf_ReaderSecretOfTheTests"
-CARD = """---
-license: cc-by-4.0
-tags:
-- clip
-pretty_name: Drawn animals
-configs:
-- config_name: default
-  data_files:
-  - split: test
-    path: data/test-*.parquet
----
-
-<!-- advgen begins: rewritten by every build; write above or below -->
-# Drawn animals
-
-Made by a test.
-<!-- advgen ends -->
-"""
-Trouble = Literal["500", "cut", "cut after"]
-Tree = dict[str, "Blob"]
+if TYPE_CHECKING:
+    from doubles.hub.server import StubHub
 
 
-@dataclass(frozen=True)
-class Blob:
-    data: bytes
-    lfs: bool
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-    @property
-    def git(self) -> str:
-        return hashlib.sha1(b"blob %d\0" % len(self.data) + self.data).hexdigest()
-
-
-@dataclass
-class Repository:
-    private: bool = False
-    gated: bool = False
-    refs: dict[str, str] = field(default_factory=dict)
-    trees: dict[str, Tree] = field(default_factory=dict)
-    titles: list[str] = field(default_factory=list)
-
-    def commit(self, ref: str, tree: Tree, title: str) -> str:
-        told = f"{len(self.trees)} {ref} {title} {sorted((n, b.git) for n, b in tree.items())}"
-        sha = hashlib.sha1(told.encode()).hexdigest()
-        self.trees[sha], self.refs[ref] = dict(tree), sha
-        self.titles.append(title)
-        return sha
-
-    def head(self, ref: str = "main") -> Tree:
-        return self.trees[self.refs[ref]]
-
-    def sha(self, revision: str) -> str | None:
-        return self.refs.get(revision) or (revision if revision in self.trees else None)
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, code: str = "", message: str = "") -> None:
-        super().__init__(status, code, message)
-        self.status, self.code, self.message = status, code, message
-
-
-class Cut(Exception):
-    """The connection is closed without an answer."""
-
-
-class StubHub:
-    """Repositories `me/...` may be written with `WRITER`; `READER` may read the public ones."""
-
-    def __init__(self) -> None:
-        self.repos: dict[str, Repository] = {}
-        self.objects: dict[str, bytes] = {}
-        self.parts: dict[str, bytes] = {}
-        self.uploads: list[str] = []
-        self.calls: list[tuple[str, str]] = []
-        self.part_size: int | None = None
-        self.delay = 0.0
-        self.before: Callable[[str, str], None] = lambda method, path: None
-        self.lock = threading.RLock()
-        self._counted, self._trouble, self._asking = 0, (0, 0, "500"), False
-        outer = self
-
-        class Handler(_Handler):
-            hub = outer
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    @property
-    def writes(self) -> list[tuple[str, str]]:
-        """Calls that are not plain questions."""
-        return [call for call in self.calls if call[0] not in ("GET", "HEAD")]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def fail(self, trouble: Trouble, at: int, times: int = 1, asking: bool = False) -> None:
-        """Let the `at`-th call from now on go wrong, and those after it.
-
-        Only calls that write are counted and fail, unless `asking`.
-        """
-        self._counted, self._trouble, self._asking = 0, (at, times, trouble), asking
-
-    def heal(self) -> None:
-        self._trouble = (0, 0, "500")
-
-    def create(self, repo: str, files: dict[str, bytes] | None = None, **kind: bool) -> Repository:
-        """A repository that is there already."""
-        made = self.repos[repo] = Repository(**kind)
-        made.commit("main", {".gitattributes": Blob(ATTRIBUTES, False)}, "initial commit")
-        if files:
-            blobs = {name: Blob(data, name.endswith(".parquet")) for name, data in files.items()}
-            self.objects |= {blob.sha256: blob.data for blob in blobs.values() if blob.lfs}
-            made.commit("main", {**made.head(), **blobs}, "files")
-        return made
-
-    def trouble(self, method: str, path: str) -> str:
-        """What is to go wrong with this call."""
-        with self.lock:
-            self.calls.append((method, path))
-            if method in ("GET", "HEAD") and not self._asking:
-                return ""
-            self._counted += 1
-            at, times, trouble = self._trouble
-            return trouble if at and at <= self._counted < at + times else ""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     hub: StubHub
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -292,13 +142,13 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("", "revision"):
             return self._json(self._info(name, repo, sha))
         if kind == "tree":
-            return self._json(_listed(repo.trees[sha], "/".join(verb[2:]), query))
+            return self._json(listed(repo.trees[sha], "/".join(verb[2:]), query))
         if kind == "paths-info":
             paths = parse_qs(body.decode()).get("paths") or json.loads(body or b"{}")["paths"]
-            found = _listed(repo.trees[sha], "", {"recursive": ["true"]})
+            found = listed(repo.trees[sha], "", {"recursive": ["true"]})
             return self._json([entry for entry in found if entry["path"] in paths])
         if kind == "preupload":
-            return self._json({"files": _modes(json.loads(body), repo.trees[sha])})
+            return self._json({"files": modes(json.loads(body), repo.trees[sha])})
         if kind == "commit":
             return self._json(self._commit(name, repo, revision, body, pull))
         raise Refusal(404)
@@ -396,79 +246,3 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(blob.data)}"
             return 206, headers, blob.data[int(first) : end]
         return 200, headers, blob.data
-
-
-def _listed(tree: Tree, folder: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-    deep = query.get("recursive", ["false"])[0].lower() in ("true", "1")
-    start = f"{folder}/" if folder else ""
-    found: dict[str, dict[str, Any]] = {}
-    for path, blob in sorted(tree.items()):
-        if not path.startswith(start):
-            continue
-        inner = path.removeprefix(start).split("/")
-        for depth in range(1, len(inner) if deep else min(2, len(inner))):
-            name = start + "/".join(inner[:depth])
-            found[name] = {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
-        if deep or len(inner) == 1:
-            found[path] = _entry(path, blob)
-    if folder and not found:
-        raise Refusal(404, "EntryNotFound", f"{folder} does not exist")
-    return list(found.values())
-
-
-def _entry(path: str, blob: Blob) -> dict[str, Any]:
-    entry = {"type": "file", "path": path, "oid": blob.git, "size": len(blob.data)}
-    if blob.lfs:
-        pointer = {"oid": blob.sha256, "size": len(blob.data), "pointerSize": 132}
-        return {**entry, "oid": hashlib.sha1(blob.sha256.encode()).hexdigest(), "lfs": pointer}
-    return entry
-
-
-def _modes(wanted: dict[str, Any], tree: Tree) -> list[dict[str, Any]]:
-    own = tree[".gitignore"].data.decode() if ".gitignore" in tree else ""
-    ignored = wanted.get("gitIgnore", own).split()
-    found = []
-    for entry in wanted["files"]:
-        path, blob = entry["path"], tree.get(entry["path"])
-        found.append(
-            {
-                "path": path,
-                "uploadMode": "lfs" if path.endswith(".parquet") else "regular",
-                "shouldIgnore": any(fnmatch.fnmatch(path, pattern) for pattern in ignored),
-                "oid": None if blob is None else blob.sha256 if blob.lfs else blob.git,
-            }
-        )
-    return found
-
-
-@contextmanager
-def client_of(patch: pytest.MonkeyPatch, home: Path) -> Iterator[StubHub]:
-    """A Hub for the client of this process, which waits for nothing between its tries."""
-    running = StubHub()
-    for name in ("HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE", "HTTP_PROXY", "ALL_PROXY"):
-        patch.delenv(name, raising=False)
-        patch.delenv(name.lower(), raising=False)
-    files = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-    patch.setenv("HF_TOKEN", WRITER)
-    patch.setattr(constants, "ENDPOINT", running.url)
-    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
-    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    patch.setattr(constants, "HF_HUB_OFFLINE", False)
-    patch.setattr(constants, "HF_TOKEN_PATH", str(home / "no-token"))
-    patch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
-    yield running
-    running.close()
-
-
-def seal(root: Path, card: str = CARD) -> Path:
-    """Writes what stands beside the `data/*.parquet` of a built dataset."""
-    files = {
-        path.relative_to(root).as_posix(): {"sha256": sha256_file(path)}
-        for path in sorted((root / "data").rglob("*.parquet"))
-    }
-    rest = {key: {} for key in ("counts", "settings", "configs", "licence")}
-    (root / "build.json").write_text(json.dumps({"format": 1, "files": files, **rest}))
-    (root / "README.md").write_text(card)
-    (root / "croissant.json").write_text("{}")
-    (root / "dropped.jsonl").write_text("")
-    return root
