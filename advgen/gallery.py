@@ -41,6 +41,8 @@ class MappedImage:
         second_order: Data URI of its second-order heat map.
         first_sum: What its patches add to the margin directly through attention heads.
         second_sum: What they add through neurons and later heads.
+        first_peak: What the strongest patch of the first-order map adds, without its sign.
+        second_peak: The same of the second-order map.
         description: Escaped text in which the spurious words and the true class are marked.
     """
 
@@ -50,6 +52,8 @@ class MappedImage:
     second_order: str
     first_sum: float
     second_sum: float
+    first_peak: float
+    second_peak: float
     description: Markup
 
     @property

@@ -28,7 +28,7 @@ def overlay(image: Image.Image, heat: torch.Tensor) -> Image.Image:
         image: A square RGB image.
         heat: Float [row, column].
     """
-    scale = float(heat.abs().max()) or 1.0
+    scale = peak_of(heat) or 1.0
     small = Image.fromarray((heat / scale).float().numpy())
     values = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))[..., None]
     colour = np.where(values > 0, np.array(TARGET_RGB), np.array(TRUE_RGB))
@@ -36,6 +36,11 @@ def overlay(image: Image.Image, heat: torch.Tensor) -> Image.Image:
     weight = STRENGTH * np.abs(values).clip(0, 1)
     mixed = grey * (1 - weight) + colour * weight
     return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def peak_of(heat: torch.Tensor) -> float:
+    """Size of the strongest patch, in units of the margin: where the colours of `overlay` end."""
+    return float(heat.abs().max())
 
 
 def seen_image(clip: ClipModel, image: Image.Image) -> Image.Image:
@@ -86,10 +91,11 @@ def side_by_side(
 
 
 def legend_lines(true_class: str, target_class: str) -> tuple[str, str]:
-    """What the colours of an overlay say, in words."""
+    """What the colours of an overlay say, in words, and in which unit."""
     return (
         f"orange: speaks for {target_class}; blue: speaks for {true_class}; grey: for neither",
-        "each map is scaled by its own strongest patch",
+        f"by what a patch adds to cos({target_class}) - cos({true_class}); "
+        "full colour: the map's strongest patch",
     )
 
 

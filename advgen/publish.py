@@ -15,7 +15,7 @@ from advgen.config import AttackConfig, attack_table
 from advgen.contact import contact_sheet
 from advgen.errors import AdvgenError, DataError
 from advgen.gallery import MAP_SIDE, MappedImage, choose_mapped, image_uri, marked_description
-from advgen.heatmap_overlay import overlay, seen_image
+from advgen.heatmap_overlay import overlay, peak_of, seen_image
 from advgen.imagesets import open_image
 from advgen.records import ClassPair, Sample
 from advgen.report import ReportData, render_report
@@ -110,6 +110,8 @@ def map_images(
                     second_order=second_uri,
                     first_sum=float(first.double().sum()),
                     second_sum=float(second.double().sum()),
+                    first_peak=peak_of(first),
+                    second_peak=peak_of(second),
                     description=marked_description(sample),
                 )
             )

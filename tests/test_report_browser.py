@@ -72,7 +72,7 @@ def run_data() -> ReportData:
 def mapped(rows: list[Sample]) -> list[MappedImage]:
     uri = image_uri(Image.new("RGB", (128, 128), (90, 140, 120)))
     return [
-        MappedImage(row, uri, uri, uri, 0.1, -0.1, marked_description(row))
+        MappedImage(row, uri, uri, uri, 0.1, -0.1, 0.0123, 0.25, marked_description(row))
         for row in choose_mapped(rows)
     ]
 
@@ -184,3 +184,18 @@ def test_without_scripts_everything_is_there_but_the_controls(visit) -> None:
     assert not page.is_visible("#theme")
     page.check("#repeats")
     assert page.locator("tr.single >> nth=0").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_every_heat_map_has_a_scale_as_wide_as_itself(visit, width: int) -> None:
+    page = visit(width)
+    figures = page.locator(".trio figure:has(.heat-scale)")
+    assert figures.count() == 2 * page.locator(".maps > li").count() > 0
+    for number, end in ((0, "0.012"), (1, "0.25")):
+        figure = figures.nth(number)
+        assert figure.locator(".heat-ends").inner_text().split() == [
+            *("colours", "from", f"\N{MINUS SIGN}{end}"),
+            *("to", f"+{end}"),
+        ]
+        scale, picture = (figure.locator(name).bounding_box() for name in (".heat-scale", "img"))
+        assert scale["width"] == pytest.approx(picture["width"], abs=1)

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from advgen.review.faults import Refused
 from advgen.review.items import Filters
-from advgen.review.security import Refused
 from advgen.review.votes import MAX_NAME, MAX_NOTE, REASONS, VoteRefused, checked_reviewer
 
 _ITEM = re.compile(r"[0-9a-f]{20}", re.ASCII)

@@ -186,6 +186,11 @@ def _fingerprint(layout: RunLayout) -> str:
             digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
             digest.update(path.read_bytes())
     except OSError as error:
+        if (layout.root / "build.json").is_file():
+            raise RunError(
+                f"{layout.root} is a data set, not a run; review the runs that it was built from, "
+                "write their decisions with --export, then build it again"
+            ) from error
         raise RunError(
             f"cannot read {error.filename}: {error.strerror}; finish the run with `advgen attack`"
         ) from error

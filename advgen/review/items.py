@@ -155,6 +155,26 @@ def image_path(run: Path, path: str) -> Path:
     return found
 
 
+def read_image(item: Item) -> bytes:
+    """The encoded image of an item, checked against its hash: what is shown is what is voted on.
+
+    Raises:
+        DataError: If the file is gone or changed.
+    """
+    try:
+        data = item.image.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read {item.image} ({error.strerror}); draw it again with `advgen attack`"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != item.sha256:
+        raise DataError(
+            f"{item.image} is not the image that the run's records name; draw it again with "
+            "`advgen attack`, then start the review anew"
+        )
+    return data
+
+
 def judged(sample: Sample, judgements: list[Judgement]) -> tuple[Judgement, ...]:
     """What judges said of this version of an image, the run's own verdict first."""
     own: list[Judgement] = []

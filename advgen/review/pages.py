@@ -26,6 +26,8 @@ REASON_LABELS: dict[str, tuple[str, str]] = {
     "other": ("e", "Something else"),
 }
 """Key and label of each reject reason of `votes.REASONS`."""
+CHANGED = "The image is gone or was changed on the disk."
+"""What reviewers are told of an image that is not the one that the run's records name."""
 KEYS = (
     ("1 2 3", "yes, no, cannot tell: to the question that is marked; the second answer saves"),
     ("a", "accept: the first class is visible, the second is not"),
@@ -35,7 +37,7 @@ KEYS = (
     ("n or right arrow", "skip for now"),
     ("u", "undo the last vote"),
     ("i", "show or hide method and margin"),
-    ("h", "heat map, where there is one: first-order, second-order, none"),
+    ("h", "the image, its first-order and its second-order heat map, in turn"),
     ("g", "all images"),
     ("?", "this help"),
 )
@@ -78,6 +80,24 @@ def item_view(item: Item, *, details: bool = False) -> dict[str, Any]:
 def image_url(item: Item, kind: str = "image") -> str:
     """Address of an item's `image`, `thumb` or `heatmap`; another image has another address."""
     return f"/{kind}/{item.id}?v={item.sha256[:12]}"
+
+
+def heat_view(item: Item, kind: str, peak: float) -> dict[str, str]:
+    """A heat map as plain values, the same for the page and for its script.
+
+    Args:
+        item: Whose image is mapped.
+        kind: `first-order` or `second-order`.
+        peak: What the strongest patch adds to the margin, without its sign.
+    """
+    end = format(peak, "#.2g")
+    return {
+        "kind": kind,
+        "picture": f"{image_url(item, 'heatmap')}&kind={kind}",
+        "alt": f"{kind.capitalize()} heat map of the image drawn from: {item.description}",
+        "low": f"\N{MINUS SIGN}{end}",
+        "high": f"+{end}",
+    }
 
 
 def vote_view(vote: Vote) -> dict[str, Any]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from advgen.review import pages
+from advgen.review.faults import Refused
 from advgen.review.forms import item_name
-from advgen.review.items import Item
-from advgen.review.security import Refused
+from advgen.review.maps import KINDS, Maps, known_kind
 from advgen.review.store import ReviewStore
 from advgen.review.thumbnails import media_type, thumbnail
 
-HEATMAPS = ("first-order", "second-order")
-Heatmap = Callable[[Item, str], "bytes | None"]
 _KEPT = "private, max-age=31536000, immutable"
+_ASKED_AGAIN = "private, no-cache"
 _THUMBS = 4096
 
 
@@ -28,43 +29,43 @@ class Pictures:
 
     Attributes:
         store: Items and votes.
-        heatmap: Gives the PNG of an item's heat map of a kind; None: there are none.
+        maps: Heat maps.
         small: Gives the thumbnail of an item by its id.
+        opened: Names this server: what a map looks like depends on the run's settings and model
+            too, so browsers keep one only until the review is opened anew.
     """
 
     store: ReviewStore
-    heatmap: Heatmap | None
+    maps: Maps
     small: Callable[[str], bytes]
+    opened: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def image(self, request: Request) -> Response:
         """The bytes of an image."""
         item = self.store.item(item_name(request.path_params["item_id"]))
-        return _picture(request, item.sha256, lambda: self.store.image_bytes(item.id))
+        headers = _headers(item.sha256, _KEPT)
+        return _known(request, headers) or _picture(self.store.image_bytes(item.id), headers)
 
     def thumb(self, request: Request) -> Response:
         """A small WebP of an image."""
         item = self.store.item(item_name(request.path_params["item_id"]))
-        return _picture(request, item.sha256 + "-thumb", lambda: self.small(item.id))
+        headers = _headers(item.sha256 + "-thumb", _KEPT)
+        return _known(request, headers) or _picture(self.small(item.id), headers)
 
-    def heat(self, request: Request) -> Response:
+    async def heat(self, request: Request) -> Response:
         """A heat map of an image, where heat maps are made."""
-        item = self.store.item(item_name(request.path_params["item_id"]))
-        kind = request.query_params.get("kind", HEATMAPS[0])
-        if kind not in HEATMAPS:
-            raise Refused(404, "There is no heat map of this kind.")
-
-        def draw() -> bytes:
-            data = self.heatmap(item, kind) if self.heatmap else None
-            if data is None:
-                raise Refused(404, "There is no heat map of this image.")
-            return data
-
-        return _picture(request, f"{item.sha256}-{kind}", draw)
+        name = item_name(request.path_params["item_id"])
+        item = await run_in_threadpool(self.store.item, name)
+        kind = known_kind(request.query_params.get("kind", KINDS[0]))
+        headers = _headers(f"{item.sha256}-{kind}-{self.opened}", _ASKED_AGAIN)
+        if (known := _known(request, headers)) is not None:
+            return known
+        return _picture((await self.maps.draw(item, kind)).data, headers)
 
 
-def open_pictures(store: ReviewStore, heatmap: Heatmap | None) -> Pictures:
+def open_pictures(store: ReviewStore, maps: Maps) -> Pictures:
     """The pictures of a store; thumbnails stay in memory."""
-    return Pictures(store, heatmap, lru_cache(_THUMBS)(lambda item_id: _thumb(store, item_id)))
+    return Pictures(store, maps, lru_cache(_THUMBS)(lambda item_id: _thumb(store, item_id)))
 
 
 def static(request: Request) -> Response:
@@ -76,11 +77,17 @@ def static(request: Request) -> Response:
     return Response(data, media_type=kind, headers={"cache-control": _KEPT})
 
 
-def _picture(request: Request, tag: str, read: Callable[[], bytes]) -> Response:
-    headers = {"cache-control": _KEPT, "etag": f'"{tag}"'}
-    if request.headers.get("if-none-match") == headers["etag"]:
-        return Response(status_code=304, headers=headers)
-    data = read()
+def _headers(tag: str, kept: str) -> dict[str, str]:
+    return {"cache-control": kept, "etag": f'"{tag}"'}
+
+
+def _known(request: Request, headers: dict[str, str]) -> Response | None:
+    """The answer to a browser that has this very picture."""
+    same = request.headers.get("if-none-match") == headers["etag"]
+    return Response(status_code=304, headers=headers) if same else None
+
+
+def _picture(data: bytes, headers: dict[str, str]) -> Response:
     try:
         kind = media_type(data)
     except ValueError as error:

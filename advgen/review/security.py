@@ -12,19 +12,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import json
 import re
 import secrets
 from html import escape
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BODY_LIMIT = 64 * 1024
-"""Largest body that is read, in bytes."""
+from advgen.review.faults import Refused, fault_response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -42,20 +40,6 @@ HEADERS = {
 SESSION = "advgen_session"
 _SESSION_FORM = re.compile(r"[\w-]{43}", re.ASCII)
 _HOST_FORM = re.compile(r"([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
-
-
-class Refused(Exception):
-    """A request that is answered with a status and one sentence.
-
-    Attributes:
-        status: HTTP status.
-        message: What is wrong with the request, for a person.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 class Guard:
@@ -171,65 +155,11 @@ def check_csrf(request: Request, word: object) -> None:
         raise Refused(403, "The page is out of date: load it again.")
 
 
-async def read_fields(request: Request) -> dict[str, list[str] | object]:
-    """The fields of a JSON object or of a posted form; a form's values are lists of texts.
-
-    Raises:
-        Refused: 411 or 413 for a body without or beyond the limit, 415 for another type, 400 for
-            a malformed one.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/json", "application/x-www-form-urlencoded"):
-        raise Refused(415, "Send JSON or a form.")
-    body = await _read_body(request)
-    try:
-        text = body.decode("utf-8")
-        if kind == "application/json":
-            fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-            if not isinstance(fields, dict):
-                raise ValueError("not an object")
-            return fields
-        pairs = parse_qsl(text, True, True, max_num_fields=64, errors="strict") if text else []
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, "The message is malformed.") from error
-    values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    return dict(values)
-
-
 def cookie(name: str, value: str, *, secure: bool = False) -> str:
     """A `Set-Cookie` that scripts cannot read and that other sites' requests do not carry."""
     days = 30 * 24 * 3600
     tail = "; Secure" if secure else ""
     return f"{name}={value}; Path=/; Max-Age={days}; HttpOnly; SameSite=Strict{tail}"
-
-
-def fault_response(request: HTTPConnection, fault: Refused) -> Response:
-    """A fault as JSON where the path asks for data, else as a page without styles or scripts."""
-    if request.scope["path"].startswith("/api/"):
-        return JSONResponse({"error": fault.message}, fault.status)
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" '
-        'content="light dark"><meta name="viewport" content="width=device-width">'
-        f"<title>{fault.status}</title><main><h1>{fault.status}</h1>"
-        f"<p>{escape(fault.message)}</p><p><a href='/'>To the review</a></p></main></html>",
-        fault.status,
-    )
-
-
-async def _read_body(request: Request) -> bytes:
-    length = request.headers.get("content-length")
-    if length is not None and (not length.isascii() or not length.isdecimal()):
-        raise Refused(400, "The message is malformed.")
-    if length is not None and (len(length) > 9 or int(length) > BODY_LIMIT):
-        raise Refused(413, "The message is too long.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise Refused(413, "The message is too long.")
-    return bytes(body)
 
 
 def _session_of(request: HTTPConnection) -> str:
@@ -273,14 +203,3 @@ def _loopback(name: str) -> bool:
 
 def _secure(scope: Scope) -> bool:
     return scope.get("scheme") == "https"
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a field stands twice")
-    return fields
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number here")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from advgen.decisions import Decision, decide
-from advgen.errors import DataError
 from advgen.review import ballot, queue
 from advgen.review.agreement import Agreement, agreement_of
 from advgen.review.database import Database
-from advgen.review.intake import bring_in, judgements_of, records_of, sample_of, share_out, tally
-from advgen.review.items import Filters, Item, image_path, item_id, start_of
-from advgen.review.votes import Progress, UnknownItem, Vote, checked_reviewer, opinion
+from advgen.review.intake import bring_in, records_of, share_out, tally
+from advgen.review.items import Filters, Item, item_id, read_image, start_of
+from advgen.review.lookup import item_named, item_numbered, items_numbered, place_named
+from advgen.review.votes import Progress, Vote, checked_reviewer, opinion
 
 
 class ReviewStore:
@@ -82,10 +80,7 @@ class ReviewStore:
             DataError: If its image would lie outside its run.
         """
         with self._database.connection() as connection:
-            rows = _rows(connection, "items.id = ?", (item_id,))
-        if not rows:
-            raise UnknownItem(f"there is no item '{item_id}' in the review")
-        return _item(rows[0])
+            return item_named(connection, item_id)
 
     def image_bytes(self, item_id: str) -> bytes:
         """The PNG of an item, checked against its hash: what is shown is what is voted on.
@@ -94,19 +89,7 @@ class ReviewStore:
             UnknownItem: If there is no such item.
             DataError: If the file is gone, changed, or outside its run.
         """
-        item = self.item(item_id)
-        try:
-            data = item.image.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"cannot read {item.image} ({error.strerror}); draw it again with `advgen attack`"
-            ) from error
-        if hashlib.sha256(data).hexdigest() != item.sha256:
-            raise DataError(
-                f"{item.image} is not the image that the run's records name; draw it again with "
-                "`advgen attack`, then start the review anew"
-            )
-        return data
+        return read_image(self.item(item_id))
 
     def next_item(
         self, reviewer: str, filters: Filters | None = None, after: str | None = None
@@ -121,10 +104,9 @@ class ReviewStore:
         """
         reviewer, filters = checked_reviewer(reviewer), filters or Filters()
         with self._database.connection() as connection:
-            behind = start_of(reviewer) if after is None else _place(connection, after)
+            behind = start_of(reviewer) if after is None else place_named(connection, after)
             number = queue.next_number(connection, reviewer, filters, behind)
-            rows = [] if number is None else _rows(connection, "number = ?", (number,))
-        return _item(rows[0]) if rows else None
+            return item_numbered(connection, number)
 
     def page(
         self,
@@ -142,11 +124,9 @@ class ReviewStore:
             limit: At most so many.
         """
         with self._database.connection() as connection:
-            behind = -1 if cursor is None else _place(connection, cursor)
+            behind = -1 if cursor is None else place_named(connection, cursor)
             numbers = queue.page_numbers(connection, filters or Filters(), behind, limit)
-            marks = ", ".join("?" * len(numbers))
-            rows = _rows(connection, f"number IN ({marks}) ORDER BY place", numbers)
-        return [_item(row) for row in rows]
+            return items_numbered(connection, numbers)
 
     def counts(self, reviewer: str, filters: Filters | None = None) -> Progress:
         """How many of the items that are asked of a reviewer have their vote."""
@@ -202,8 +182,7 @@ class ReviewStore:
         """
         with self._database.writing() as connection:
             number = ballot.withdraw(connection, checked_reviewer(reviewer), token)
-            rows = [] if number is None else _rows(connection, "number = ?", (number,))
-        return _item(rows[0]) if rows else None
+            return item_numbered(connection, number)
 
     def history(self, reviewer: str, limit: int = 20) -> list[Vote]:
         """The reviewer's own votes, newest first, withdrawn ones included."""
@@ -254,31 +233,3 @@ class ReviewStore:
     def _ballots(self) -> list[tuple[str, str, str, list[Vote]]]:
         with self._database.connection() as connection:
             return ballot.ballots(connection)
-
-
-_COLUMNS = "items.id, runs.path, sample, judgements, shared"
-
-
-def _rows(connection: sqlite3.Connection, where: str, values: Sequence) -> list[sqlite3.Row]:
-    return connection.execute(
-        f"SELECT {_COLUMNS} FROM items JOIN runs ON runs.id = items.run WHERE {where}", values
-    ).fetchall()
-
-
-def _item(row: sqlite3.Row) -> Item:
-    sample, run = sample_of(row["sample"]), Path(row["path"])
-    return Item(
-        id=row["id"],
-        run=run,
-        image=image_path(run, sample.path),
-        sample=sample,
-        judgements=judgements_of(row["judgements"]),
-        shared=bool(row["shared"]),
-    )
-
-
-def _place(connection: sqlite3.Connection, name: str) -> int:
-    row = connection.execute("SELECT place FROM items WHERE id = ?", (name,)).fetchone()
-    if row is None:
-        raise UnknownItem(f"there is no item '{name}' in the review")
-    return row[0]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from doubles.served import Served
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
@@ -102,3 +103,49 @@ def csrf_of(client: TestClient) -> str:
 def sign_in(client: TestClient, name: str) -> None:
     reply = client.post("/who", data={"csrf": csrf_of(client), "query": "", "name": name})
     assert reply.status_code == 303
+
+
+@pytest.fixture
+def serve(open_review) -> Iterator:
+    running = []
+
+    def served(images: int, double: float = 0.0, **options: object) -> Served:
+        running.append(Served(open_review(images, double), **options))
+        return running[-1]
+
+    yield served
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def browse(browser) -> Iterator:
+    contexts, faults = [], []
+
+    def opened(
+        home: str, name: str = "", at: str = "/", width: int = 1280, scheme="light", **options
+    ):
+        context = browser.new_context(
+            viewport={"width": width, "height": 844}, color_scheme=scheme, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.faults = faults
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(home) else faults.append(request.url),
+        )
+        page.goto(home + at)
+        if name:
+            page.fill("#name", name)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#count")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []

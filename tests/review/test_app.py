@@ -1,12 +1,20 @@
 """The routes of the review page, against the real store."""
 
+import asyncio
 import io
 import re
+import threading
 
+import httpx
 import pytest
 from PIL import Image
 
-from advgen.review.items import Item
+from advgen.heatmap_overlay import STRENGTH
+from advgen.plots import TARGET_COLOR, TRUE_COLOR
+from advgen.review import pages
+from advgen.review.app import create_app
+from advgen.review.items import Item, read_image
+from advgen.review.maps import AT_ONCE, KINDS, HeatPicture, NoHeatmap
 from advgen.review.pages import REASON_LABELS, marked_parts
 from advgen.review.votes import REASONS
 
@@ -188,27 +196,37 @@ def test_an_image_that_was_changed_is_not_shown(open_review, visit) -> None:
     client = visit(store)
     item = store.item(client.get("/api/next").json()["item"]["id"])
     item.image.write_bytes(b"something else")
-    for kind in ("image", "thumb"):
-        reply = client.get(f"/{kind}/{item.id}")
+    changed = visit(store, heatmap=lambda item, kind: HeatPicture(read_image(item), 1.0))
+    for path in ("image/{}", "thumb/{}", "heatmap/{}", "api/heatmap/{}?kind=first-order"):
+        reply = changed.get("/" + path.format(item.id))
         assert reply.status_code == 409
         assert str(item.run) not in reply.text
+    page = changed.get(f"/?item={item.id}&heat=first-order").text
+    assert "No heat map: The image is gone or was changed" in page
 
 
-def test_heat_maps_are_shown_where_there_are_any(open_review, visit) -> None:
+def test_heat_maps_are_offered_and_shown_where_there_are_any(open_review, visit) -> None:
     store = open_review()
     client = visit(store)
     item = client.get("/api/next").json()["item"]["id"]
-    assert 'id="heat"' not in client.get("/").text
+    assert 'id="views"' not in client.get("/").text
+    plain = client.get(f"/?item={item}&heat=first-order")
+    assert "No heat map: This review has no heat maps." in plain.text
     assert client.get(f"/heatmap/{item}").status_code == 404
     png = store.image_bytes(item)
     asked_for = []
 
-    def heatmap(asked: Item, kind: str) -> bytes | None:
+    def heatmap(asked: Item, kind: str) -> HeatPicture:
         asked_for.append(kind)
-        return png if asked.id == item else None
+        if asked.id != item:
+            raise NoHeatmap("The model is <gone>.")
+        return HeatPicture(png, 0.01234)
 
     client = visit(store, heatmap=heatmap)
-    assert f'id="heat" href="/heatmap/{item}?v=' in client.get("/").text
+    html = client.get(f"/?item={item}").text
+    for kind in KINDS:
+        assert f'href="/?item={item}&amp;heat={kind}" data-kind="{kind}">' in html
+    assert f'href="/?item={item}" data-kind="" aria-current="true"' in html
     tags = set()
     for query in ("", "?kind=first-order", "?kind=second-order"):
         reply = client.get(f"/heatmap/{item}{query}")
@@ -217,10 +235,72 @@ def test_heat_maps_are_shown_where_there_are_any(open_review, visit) -> None:
     assert asked_for == ["first-order", "first-order", "second-order"] and len(tags) == 2
     again = client.get(f"/heatmap/{item}", headers={"if-none-match": min(tags)})
     assert again.status_code == 304 and len(asked_for) == 3
+    assert reply.headers["cache-control"] == "private, no-cache"
     assert client.get(f"/heatmap/{item}?kind=third-order").status_code == 404
     other = client.get(f"/api/next?after={item}").json()["item"]
     assert other["heatmap"].startswith(f"/heatmap/{other['id']}?v=")
     assert client.get(other["heatmap"]).status_code == 404
+    shown = client.get(f"/?item={item}&heat=second-order&details=1").text
+    assert re.search(rf'src="/heatmap/{item}\?v=\w+&amp;kind=second-order" alt="Second-', shown)
+    assert 'data-kind="second-order" aria-current="true"' in shown and "+0.012" in shown
+    assert f"/?item={item}&amp;heat=first-order&amp;details=1" in shown
+    missing = client.get(f"/?item={other['id']}&heat=second-order").text
+    assert "No heat map: The model is &lt;gone&gt;." in missing
+    assert f'src="/image/{other["id"]}' in missing and 'id="legend" hidden' in missing
+    assert client.get("/?heat=third-order").status_code == 404
+    data = client.get(f"/api/heatmap/{item}?kind=first-order").json()
+    assert {**data, "picture": ""} == {
+        "kind": "first-order",
+        "picture": "",
+        "alt": f"First-order heat map of the image drawn from: {store.item(item).description}",
+        "low": "\N{MINUS SIGN}0.012",
+        "high": "+0.012",
+    }
+    assert client.get(data["picture"]).content == png
+    refused = client.get(f"/api/heatmap/{other['id']}?kind=first-order")
+    assert (refused.status_code, refused.json()) == (404, {"error": "The model is <gone>."})
+    for query in ("", "?kind=", "?kind=third-order"):
+        assert client.get(f"/api/heatmap/{item}{query}").status_code == 404
+
+
+def test_a_map_is_asked_for_again_when_the_review_is_opened_anew(open_review, visit) -> None:
+    store = open_review()
+    item = store.page("Ann")[0].id
+    png = store.image_bytes(item)
+    tags = set()
+    for _ in range(2):
+        client = visit(store, heatmap=lambda item, kind: HeatPicture(png, 1.0))
+        tags.add(client.get(f"/heatmap/{item}").headers["etag"])
+    assert len(tags) == 2
+
+
+def test_votes_do_not_wait_for_heat_maps(open_review) -> None:
+    store = open_review()
+    item = store.page("Ann")[0].id
+    png = store.image_bytes(item)
+    drawing, release = [], threading.Event()
+
+    def heatmap(item: Item, kind: str) -> HeatPicture:
+        drawing.append(kind)
+        release.wait()
+        return HeatPicture(png, 1.0)
+
+    async def ask() -> None:
+        app = create_app(store, reviewer="Ann", heatmap=heatmap)
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as web:
+            maps = [asyncio.create_task(web.get(f"/heatmap/{item}")) for _ in range(100)]
+            try:
+                while len(drawing) < AT_ONCE:
+                    await asyncio.sleep(0)
+                for path in ("/", "/api/next", "/images", f"/image/{item}"):
+                    assert (await web.get(path)).status_code == 200
+                assert len(drawing) == AT_ONCE
+            finally:
+                release.set()
+            assert {reply.status_code for reply in await asyncio.gather(*maps)} == {200}
+
+    asyncio.run(ask())
 
 
 def test_without_scripts_forms_vote_skip_and_undo(open_review, visit) -> None:
@@ -259,3 +339,9 @@ def test_pages_without_images_say_so(open_review, visit) -> None:
     client = visit(open_review())
     assert "Nothing to review" in client.get("/?pair=cat%3Adog").text
     assert "No image matches" in client.get("/images?pair=cat%3Adog").text
+
+
+def test_the_legend_has_the_colours_of_the_maps() -> None:
+    style = pages.static_files()["review.css"][0].decode()
+    ends = re.findall(r"color-mix\(in srgb, (#\w{6}) (\d+)%, #808080\)", style)
+    assert ends == [(TRUE_COLOR, f"{STRENGTH:.0%}"[:-1]), (TARGET_COLOR, f"{STRENGTH:.0%}"[:-1])]

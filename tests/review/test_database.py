@@ -222,3 +222,24 @@ def test_what_is_shown_is_what_the_records_name(open_review) -> None:
     item.image.unlink()
     with pytest.raises(DataError, match="cannot read"):
         store.image_bytes(item.id)
+
+
+def test_a_data_set_is_no_run_and_the_fault_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/build.json").write_text("{}")
+    with pytest.raises(RunError, match="is a data set, not a run; review the runs"):
+        ReviewStore.open(tmp_path / "r.sqlite", [tmp_path / "set"])
+
+
+def test_a_run_folder_that_was_moved_is_reviewed_where_it_lies_now(draw_run, tmp_path) -> None:
+    run = draw_run(tmp_path / "run", 3)
+    with ReviewStore.open(run / "review.sqlite", [run]) as store:
+        (first, *_) = store.page("Ann")
+        store.vote("Ann", first.id, True, False, token="token-0001")
+    moved = run.rename(tmp_path / "moved")
+    with ReviewStore.open(moved / "review.sqlite", [moved]) as store:
+        found = store.page("Ann")
+        assert [item.run for item in found] == [moved] * 3
+        assert all(store.image_bytes(item.id) for item in found)
+        assert store.votes_of("Ann", [first.id])[first.id].status == "accepted"
+        assert store.counts("Ann").done == 1

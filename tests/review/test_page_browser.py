@@ -1,16 +1,7 @@
 """The review page in a real browser: by keyboard, by touch, by two people, in both themes."""
 
-import io
-import socket
-import threading
-from collections.abc import Iterator
-
 import pytest
-import uvicorn
-from PIL import Image
-
-from advgen.review.app import create_app
-from advgen.review.store import ReviewStore
+from doubles.served import picture, until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_core_python.base", reason="axe-core-python is not installed")
@@ -25,89 +16,13 @@ async () => {
 """
 
 
-class Served:
-    """A review on a port of its own, which can be stopped and started again."""
-
-    def __init__(self, store: ReviewStore, **options: object) -> None:
-        self.store, self.options = store, options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.home = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        app = create_app(self.store, **self.options)  # type: ignore[arg-type]
-        config = uvicorn.Config(app, "127.0.0.1", self.port, log_level="critical", lifespan="off")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            assert self.thread.is_alive()
-            threading.Event().wait(0.01)
-
-    def stop(self) -> None:
-        self.server.should_exit = self.server.force_exit = True
-        self.thread.join(10)
-
-
-@pytest.fixture
-def serve(open_review) -> Iterator:
-    running = []
-
-    def served(images: int, double: float = 0.0, **options: object) -> Served:
-        running.append(Served(open_review(images, double), **options))
-        return running[-1]
-
-    yield served
-    for server in running:
-        server.stop()
-
-
-@pytest.fixture
-def visit(browser) -> Iterator:
-    contexts, faults = [], []
-
-    def opened(
-        home: str, name: str = "", at: str = "/", width: int = 1280, scheme="light", **options
-    ):
-        context = browser.new_context(
-            viewport={"width": width, "height": 844}, color_scheme=scheme, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.faults = faults
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(home) else faults.append(request.url),
-        )
-        page.goto(home + at)
-        if name:
-            page.fill("#name", name)
-            page.keyboard.press("Enter")
-            page.wait_for_selector("#count")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
 def count(page) -> str:
     return page.inner_text("#count")
 
 
-def until(page, done: int, total: int) -> None:
-    sync_api.expect(page.locator("#count")).to_have_text(f"{done} of {total}")
-
-
-def test_fifty_images_by_keyboard_with_undo_skip_and_a_reload(serve, visit) -> None:
+def test_fifty_images_by_keyboard_with_undo_skip_and_a_reload(serve, browse) -> None:
     served = serve(50)
-    page = visit(served.home, "Ann")
+    page = browse(served.home, "Ann")
     expected = {}
     for number in range(50):
         item = page.get_attribute("#desk", "data-item")
@@ -148,9 +63,9 @@ def test_fifty_images_by_keyboard_with_undo_skip_and_a_reload(serve, visit) -> N
     until(page, 49, 50)
 
 
-def test_two_reviewers_at_once_see_only_their_own_votes(serve, visit) -> None:
+def test_two_reviewers_at_once_see_only_their_own_votes(serve, browse) -> None:
     served = serve(8, double=1.0)
-    ann, bo = visit(served.home, "Ann"), visit(served.home, "Bo")
+    ann, bo = browse(served.home, "Ann"), browse(served.home, "Bo")
     for number in range(8):
         ann.keyboard.press("a")
         bo.keyboard.press("2")
@@ -163,9 +78,9 @@ def test_two_reviewers_at_once_see_only_their_own_votes(serve, visit) -> None:
     assert served.store.agreement(resamples=0).reviewers == ("Ann", "Bo")
 
 
-def test_a_vote_waits_for_a_server_that_is_away(serve, visit) -> None:
+def test_a_vote_waits_for_a_server_that_is_away(serve, browse) -> None:
     served = serve(4)
-    page = visit(served.home, "Ann")
+    page = browse(served.home, "Ann")
     served.stop()
     page.keyboard.press("a")
     sync_api.expect(page.locator("#said")).to_contain_text("Not saved yet")
@@ -179,9 +94,9 @@ def is_expected_of_a_stop(fault: str) -> bool:
     return "ERR_CONNECTION" in fault or "ERR_EMPTY_RESPONSE" in fault or "403" in fault
 
 
-def test_by_touch_the_second_answer_saves(serve, visit) -> None:
+def test_by_touch_the_second_answer_saves(serve, browse) -> None:
     served = serve(3)
-    page = visit(served.home, "Ann", width=390, has_touch=True, is_mobile=True)
+    page = browse(served.home, "Ann", width=390, has_touch=True, is_mobile=True)
     for selector in ("#q-true .face", "#save", "#accept", "#skip", "#undo button", ".chip .face"):
         box = page.locator(selector).first.bounding_box()
         assert box["height"] >= 44 and box["width"] >= 44
@@ -193,9 +108,9 @@ def test_by_touch_the_second_answer_saves(serve, visit) -> None:
     assert [vote.status for vote in served.store.history("Ann")] == ["accepted", "accepted"]
 
 
-def test_arrow_keys_in_the_answers_choose_but_do_not_save(serve, visit) -> None:
+def test_arrow_keys_in_the_answers_choose_but_do_not_save(serve, browse) -> None:
     served = serve(3)
-    page = visit(served.home, "Ann")
+    page = browse(served.home, "Ann")
     page.focus("#q-true input")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
@@ -208,9 +123,9 @@ def test_arrow_keys_in_the_answers_choose_but_do_not_save(serve, visit) -> None:
     assert served.store.history("Ann")[0].status == "accepted"
 
 
-def test_typing_a_note_presses_no_keys(serve, visit) -> None:
+def test_typing_a_note_presses_no_keys(serve, browse) -> None:
     served = serve(3)
-    page = visit(served.home, "Ann")
+    page = browse(served.home, "Ann")
     page.click(".note summary")
     page.focus("#note")
     page.keyboard.type("a bad n1ght? u 2")
@@ -223,55 +138,8 @@ def test_typing_a_note_presses_no_keys(serve, visit) -> None:
     assert page.input_value("#note") == ""
 
 
-def test_the_heat_map_s_key_goes_round(serve, visit) -> None:
-    def picture(shade: str) -> bytes:
-        buffer = io.BytesIO()
-        Image.new("RGB", (64, 64), shade).save(buffer, "PNG")
-        return buffer.getvalue()
-
-    asked = []
-
-    def heatmap(item, kind: str) -> bytes:
-        asked.append(kind)
-        return picture("red" if kind == "first-order" else "blue")
-
-    served = serve(3, heatmap=heatmap)
-    page = visit(served.home, "Ann")
-    plain, button = page.get_attribute("#image", "src"), page.locator("#heat")
-    for _ in range(2):
-        for kind in ("first-order", "second-order"):
-            page.keyboard.press("h")
-            sync_api.expect(button).to_contain_text(f"Heat map: {kind}")
-            assert f"kind={kind}" in page.get_attribute("#image", "src")
-            page.wait_for_function("document.getElementById('image').complete")
-            assert page.evaluate("document.getElementById('image').naturalWidth") == 64
-            assert page.inner_text("#said") == f"Heat map: {kind}."
-        button.click()
-        sync_api.expect(button).not_to_contain_text("order")
-        assert page.get_attribute("#image", "src") == plain
-    assert asked == ["first-order", "second-order"]
-    page.keyboard.press("h")
-    page.keyboard.press("a")
-    until(page, 1, 3)
-    sync_api.expect(button).not_to_contain_text("order")
-    assert page.get_attribute("#image", "src").startswith("/image/")
-    page.keyboard.press("h")
-    sync_api.expect(button).to_contain_text("first-order")
-
-
-def test_an_image_without_a_heat_map_stays(serve, visit) -> None:
-    served = serve(3, heatmap=lambda item, kind: None)
-    page = visit(served.home, "Ann")
-    plain = page.get_attribute("#image", "src")
-    page.keyboard.press("h")
-    sync_api.expect(page.locator("#said")).to_have_text("There is no heat map of this image.")
-    sync_api.expect(page.locator("#image")).to_have_attribute("src", plain)
-    assert "order" not in page.inner_text("#heat")
-    page.faults[:] = [fault for fault in page.faults if "404" not in fault]
-
-
-def test_help_opens_and_closes_by_key(serve, visit) -> None:
-    page = visit(serve(3).home, "Ann")
+def test_help_opens_and_closes_by_key(serve, browse) -> None:
+    page = browse(serve(3).home, "Ann")
     page.keyboard.press("?")
     assert page.is_visible("#help")
     page.keyboard.press("a")
@@ -280,8 +148,8 @@ def test_help_opens_and_closes_by_key(serve, visit) -> None:
     assert not page.is_visible("#help")
 
 
-def test_the_theme_stays_when_it_was_chosen(serve, visit) -> None:
-    page = visit(serve(3).home, "Ann", scheme="dark")
+def test_the_theme_stays_when_it_was_chosen(serve, browse) -> None:
+    page = browse(serve(3).home, "Ann", scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(ground)
     page.click("#theme")
@@ -290,9 +158,9 @@ def test_the_theme_stays_when_it_was_chosen(serve, visit) -> None:
     assert before != after == page.evaluate(ground)
 
 
-def test_without_scripts_forms_do_the_same(serve, visit) -> None:
+def test_without_scripts_forms_do_the_same(serve, browse) -> None:
     served = serve(3)
-    page = visit(served.home, width=390, java_script_enabled=False)
+    page = browse(served.home, width=390, java_script_enabled=False)
     page.fill("#name", "Ann")
     page.click("button.primary")
     page.check("#q-true input[value=yes]", force=True)
@@ -307,9 +175,9 @@ def test_without_scripts_forms_do_the_same(serve, visit) -> None:
     assert served.store.history("Ann")[-1].target_visible is True
 
 
-def test_the_token_lets_a_browser_in(serve, visit) -> None:
+def test_the_token_lets_a_browser_in(serve, browse) -> None:
     served = serve(3, token="correct-horse", reviewer="Ann")
-    page = visit(served.home, at="/?token=correct-horse")
+    page = browse(served.home, at="/?token=correct-horse")
     assert page.url == served.home + "/"
     page.keyboard.press("a")
     until(page, 1, 3)
@@ -317,11 +185,9 @@ def test_the_token_lets_a_browser_in(serve, visit) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_serious_accessibility_fault(serve, visit, width: int, scheme: str) -> None:
-    png = io.BytesIO()
-    Image.new("RGB", (64, 64), "red").save(png, "PNG")
-    served = serve(7, heatmap=lambda item, kind: png.getvalue())
-    page = visit(served.home, width=width, scheme=scheme)
+def test_no_serious_accessibility_fault(serve, browse, width: int, scheme: str) -> None:
+    served = serve(7, heatmap=lambda item, kind: picture("red"))
+    page = browse(served.home, width=width, scheme=scheme)
     faults = {"who": serious(page)}
     page.fill("#name", "Ann")
     page.keyboard.press("Enter")
@@ -335,6 +201,7 @@ def test_no_serious_accessibility_fault(serve, visit, width: int, scheme: str) -
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.keyboard.press("h")
     page.keyboard.press("h")
+    sync_api.expect(page.locator("#legend")).to_be_visible()
     faults["heat"] = serious(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.keyboard.press("?")

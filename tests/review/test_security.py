@@ -7,7 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from advgen.review.app import create_app
-from advgen.review.security import BODY_LIMIT, POLICY
+from advgen.review.bodies import BODY_LIMIT
+from advgen.review.security import POLICY
 
 LOCAL = ("127.0.0.1", 5000)
 HOME = "http://127.0.0.1:8000"
@@ -47,6 +48,8 @@ def ballot(client) -> dict:
         "/image/bird%2Fd000",
         "/thumb/..%2f..%2fx",
         "/heatmap/..%2f..%2fx",
+        "/api/heatmap/..%2f..%2fx?kind=first-order",
+        "/?heat=../../etc/passwd",
         "/static/..%2fapp.py",
         "/static/%2e%2e/app.py",
         "/static/review.html.j2",

@@ -25,11 +25,11 @@
   const image = by("image");
   const questions = ["true", "target"];
   const values = ["yes", "no", "unsure"];
-  const kinds = ["", "first-order", "second-order"];
   const meaning = { yes: true, no: false, unsure: null };
   let csrf = document.body.dataset.csrf;
   let busy = false;
   let kept = null;
+  let looks = 0;
 
   const answer = (name) => form.elements[name].value;
   const chosen = () => [...form.querySelectorAll("[name=reason]:checked")].map((box) => box.value);
@@ -58,10 +58,52 @@
   const link = (more) => "/?" + [desk.dataset.query, more].filter(Boolean).join("&");
   const remember = (more) => history.replaceState(null, "", more ? link(more) : "/" + search());
 
-  const label = (kind) => {
-    desk.dataset.heat = kind;
-    by("heat").querySelector(".text").textContent = kind ? `Heat map: ${kind}` : "Heat map";
-    by("heat").classList.toggle("on", Boolean(kind));
+  const views = () => [...document.querySelectorAll("#views a")];
+  const current = () => views().findIndex((link) => link.hasAttribute("aria-current"));
+  const mark = (kind) => {
+    for (const choice of views()) {
+      if (choice.dataset.kind === kind) choice.setAttribute("aria-current", "true");
+      else choice.removeAttribute("aria-current");
+    }
+    by("legend").hidden = true;
+    by("frame").setAttribute("aria-busy", String(Boolean(kind)));
+  };
+  const plain = () => {
+    looks += 1;
+    if (by("views")) mark("");
+    image.src = image.dataset.plain;
+    image.alt = image.dataset.alt;
+  };
+  const map = async (kind) => {
+    // The picture is put in place when it is there: until then the page says that it is being drawn.
+    looks += 1;
+    const look = looks;
+    mark(kind);
+    say(`The ${kind} heat map is being drawn.`);
+    let found;
+    try {
+      const reply = await fetch(`/api/heatmap/${desk.dataset.item}?kind=${kind}`);
+      found = await reply.json();
+    } catch {
+      found = { error: "The server does not answer." };
+    }
+    if (look !== looks) return;
+    if (found.error) {
+      plain();
+      return say(`No heat map: ${found.error}`);
+    }
+    image.src = found.picture;
+    image.alt = found.alt;
+    by("low").textContent = found.low;
+    by("high").textContent = found.high;
+    by("legend").hidden = false;
+    by("frame").setAttribute("aria-busy", "false");
+    say(`Heat map: ${kind}.`);
+  };
+  const view = (kind) => {
+    if (kind) return map(kind);
+    plain();
+    say("Heat map: none.");
   };
 
   const show = (turn) => {
@@ -75,8 +117,9 @@
     by("nothing").hidden = Boolean(item);
     if (!item) return;
     desk.dataset.item = item.id;
-    image.src = item.image;
-    image.alt = item.alt;
+    image.dataset.plain = item.image;
+    image.dataset.alt = item.alt;
+    plain();
     image.width = item.width;
     image.height = item.height;
     image.classList.toggle("small", item.small);
@@ -94,10 +137,13 @@
     by("skip").href = link("after=" + item.id);
     by("details").href = link(`item=${item.id}&details=1`);
     by("details").firstChild.textContent = "Show details";
-    if (by("heat")) {
-      by("heat").href = item.heatmap + "&kind=first-order";
-      label("");
-      delete image.dataset.plain;
+    if (by("views")) {
+      for (const choice of views()) {
+        const { kind } = choice.dataset;
+        choice.href = link(`item=${item.id}` + (kind && `&heat=${kind}`));
+      }
+      by("for-true").textContent = item.true_class;
+      by("for-target").textContent = item.target_class;
     }
     clear();
     prepare(turn.preload);
@@ -178,23 +224,6 @@
         say("Not skipped: the server does not answer.");
       }
     });
-  const heat = () => {
-    // From the plain image to the first-order map, to the second-order map, and back.
-    const kind = kinds[kinds.indexOf(desk.dataset.heat || "") + 1] || "";
-    image.dataset.plain = image.dataset.plain || image.getAttribute("src");
-    const address = new URL(by("heat").href);
-    address.searchParams.set("kind", kind);
-    image.src = kind ? address : image.dataset.plain;
-    if (!kind) delete image.dataset.plain;
-    label(kind);
-    say(kind ? `Heat map: ${kind}.` : "Heat map: none.");
-  };
-  const withoutHeat = () => {
-    image.src = image.dataset.plain;
-    delete image.dataset.plain;
-    label("");
-    say("There is no heat map of this image.");
-  };
   const accept = () => {
     clear();
     form.elements.true.value = "yes";
@@ -223,7 +252,7 @@
     Enter: vote,
     Backspace: clear,
     i: () => by("details").click(),
-    h: () => by("heat") && heat(),
+    h: () => by("views") && view(views()[(current() + 1) % views().length].dataset.kind),
     g: () => by("grid").click(),
   };
   const pressed = (event) => {
@@ -266,23 +295,20 @@
       setTimeout(() => questions.every(answer) && vote());
     }
   });
-  const instead = (id, kind, action) =>
-    by(id).addEventListener(kind, (event) => {
+  const instead = (element, kind, action) =>
+    element.addEventListener(kind, (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       action();
     });
-  instead("undo", "submit", undo);
+  instead(by("undo"), "submit", undo);
   by("nothing").querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
     undo();
   });
-  instead("skip", "click", skip);
-  if (by("heat")) instead("heat", "click", heat);
-  image.addEventListener("error", () => {
-    if (!image.dataset.plain) return say("The image cannot be read.");
-    withoutHeat();
-  });
+  instead(by("skip"), "click", skip);
+  for (const choice of views()) instead(choice, "click", () => view(choice.dataset.kind));
+  image.addEventListener("error", () => say("The image cannot be read."));
   prepare(desk.dataset.preload);
   point();
 })();
