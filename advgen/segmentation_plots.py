@@ -32,12 +32,10 @@ def heat_overlay(image: Image.Image, heatmap: Float[np.ndarray, "height width"])
     """
     from matplotlib import colormaps
 
-    colour = 255 * colormaps[HEAT](np.nan_to_num(heatmap))[..., :3]
-    grey = np.asarray(image.convert("L").convert("RGB"), dtype=float)
-    plain = UNSEEN * np.asarray(image.convert("RGB"), dtype=float)
-    mixed = STRENGTH * colour + (1 - STRENGTH) * grey
-    shown = np.where(np.isnan(heatmap)[..., None], plain, mixed)
-    return Image.fromarray(shown.round().clip(0, 255).astype(np.uint8))
+    colour = Image.fromarray(colormaps[HEAT](np.nan_to_num(heatmap), bytes=True)[..., :3])
+    mixed = Image.blend(image.convert("L").convert("RGB"), colour, STRENGTH)
+    plain = image.convert("RGB").point(lambda value: UNSEEN * value)
+    return Image.composite(plain, mixed, Image.fromarray(np.isnan(heatmap)))
 
 
 def heat_picture(heatmap: Float[np.ndarray, "height width"]) -> Image.Image:

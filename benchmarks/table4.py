@@ -103,7 +103,8 @@ def measure(options: argparse.Namespace, progress: Progress) -> None:
     device = local_device() if config.device == "auto" else config.device
     clip = load_clip(config.model, device=device)
     store = ArtifactStore(default_store_root())
-    inputs = segmenter_inputs(clip, config.lens, store, progress)
+    templates = ClassTexts(clip, masks, config.templates).templates
+    inputs = segmenter_inputs(clip, config.lens, store, progress, templates)
     methods = {name: open_segmenter(name, inputs) for name in config.methods}
     ablated = not options.no_ablation and BASE in methods
     changed = variants(clip.vision.layers, masks.classes) if ablated else {}
@@ -127,7 +128,7 @@ def measure(options: argparse.Namespace, progress: Progress) -> None:
             "classes": len(masks.classes),
             "skipped": [{"index": s.index, "reason": s.reason} for s in found.skipped],
         },
-        "templates": ClassTexts(clip, masks, config.templates).templates,
+        "templates": templates,
         "predicted_right": found.predicted_right,
         "protocols_coincide": found.coincide,
         "rows": json_rows(found, config.methods),

@@ -12,6 +12,7 @@ import click
 from advgen import registry
 from advgen.cli.console import StderrProgress, check_world_words, writable_folder
 from advgen.cli.settings import parse_change
+from advgen.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from advgen.evaluate.segmentation.single import ImageSegmentation
 
 METHODS = registry.names("segmenter")
+KINDS = ("overlay", "heat", "mask")
 
 
 def _options(
@@ -90,7 +92,8 @@ def segment(
     For each image: NAME-overlay.png (yellow is where the class is), NAME-heat.png (white is 1) and
     NAME-mask.png, all at the image's own size, and segmentation.json for all of them. Most models
     look at the middle square of an image only; what lies outside is never part of the mask, is
-    transparent in the heat map and dark in the overlay.
+    transparent in the heat map and dark in the overlay. Images that cannot be read are named and
+    left out, and the exit code is 1.
 
     The second-order method is the paper's by default; on the sandbox its exact map is far better
     (`--set maps=effect --set rectify=positive`; `python -m benchmarks.table4` has every option).
@@ -100,33 +103,49 @@ def segment(
     writable_folder(out)
     if not name.strip():
         raise click.BadParameter("name a class, e.g. dog", param_hint="--class")
-    prompts = [_checked(template)] if template else None
     stems = _stems(images)
-    check_world_words(model, name)
+    _check_inputs_stay(images, out, stems)
+    for word in (name, *_contrast(options)):
+        check_world_words(model, word)
     with StderrProgress() as progress:
         from advgen.evaluate.segmentation.opening import segmenter_inputs
         from advgen.evaluate.segmentation.protocol import open_segmenter
         from advgen.evaluate.segmentation.settings import SegmentationConfig
-        from advgen.evaluate.segmentation.single import segment_image
-        from advgen.imagesets import open_image
+        from advgen.evaluate.segmentation.single import segment_image, upright_image
+        from advgen.imagesets import UnreadableImageError
         from advgen.models import DEFAULT_TEMPLATES, encode_classes, load_clip
+        from advgen.models.text import check_template
         from advgen.processes import local_device
         from advgen.store import ArtifactStore, default_store_root
 
-        opened = [open_image(path) for path in images]
+        templates = (template,) if template else DEFAULT_TEMPLATES
+        for text in templates:
+            check_template(text)
+        skipped: list[dict[str, str]] = []
+        for path in images:  # read again when its turn comes: not all are held at once
+            try:
+                upright_image(path)
+            except UnreadableImageError as error:
+                skipped.append({"image": str(path), "reason": error.reason})
+        left_out = {entry["image"] for entry in skipped}
+        if len(skipped) == len(images):
+            raise DataError(_left_out(skipped))
         progress.stage(f"loading {model}")
         clip = load_clip(model, device=local_device())
         lens = SegmentationConfig(lens_images=lens_images).lens
-        inputs = segmenter_inputs(clip, lens, ArtifactStore(default_store_root()), progress)
+        store = ArtifactStore(default_store_root())
+        inputs = segmenter_inputs(clip, lens, store, progress, templates)
         segmenter = open_segmenter(method, inputs, **options)
-        templates = prompts or DEFAULT_TEMPLATES
         embedding = encode_classes(clip, [name], templates=templates)[0].float().cpu()
         progress.stage(f"{method} heat maps", len(images))
-        rows = []
-        for path, stem, image in zip(images, stems, opened, strict=True):
+        rows: list[dict[str, Any]] = []
+        for path, stem in zip(images, stems, strict=True):
+            progress.advance()
+            if str(path) in left_out:
+                continue
+            image = upright_image(path)
             found = segment_image(clip, segmenter, image, embedding, threshold=threshold)
             rows.append({"image": str(path), **_write(out, stem, image, found)})
-            progress.advance()
         _write_summary(
             out,
             {
@@ -137,14 +156,34 @@ def segment(
                 "templates": list(templates),
                 "lens_images": lens_images,
                 "images": rows,
+                "skipped": skipped,
             },
         )
-    _show(out, name, rows, as_json)
+    _show(out, name, rows, skipped, as_json)
+    if skipped:
+        raise DataError(_left_out(skipped))
 
 
-def _show(out: Path, name: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+def _contrast(options: dict[str, Any]) -> list[str]:
+    """Names of other classes among a method's options, which are checked when it is made."""
+    named = options.get("contrast")
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _left_out(skipped: list[dict[str, str]]) -> str:
+    said = (f"{entry['image']} is not a readable image ({entry['reason']})" for entry in skipped)
+    return f"{'; '.join(said)}; remove or replace what is named"
+
+
+def _show(
+    out: Path,
+    name: str,
+    rows: list[dict[str, Any]],
+    skipped: list[dict[str, str]],
+    as_json: bool,
+) -> None:
     if as_json:
-        click.echo(json.dumps({"out": str(out), "images": rows}))
+        click.echo(json.dumps({"out": str(out), "images": rows, "skipped": skipped}))
         return
     for row in rows:
         seen = "" if row["seen"]["share"] > 0.999 else f", {row['seen']['share']:.1%} of it seen"
@@ -152,7 +191,7 @@ def _show(out: Path, name: str, rows: list[dict[str, Any]], as_json: bool) -> No
             f"{row['image']}: cosine with '{name}' {row['cosine']:+.3f}, "
             f"{row['foreground']:.1%} of the image called {name}{seen}"
         )
-        for kind in ("overlay", "heat", "mask"):
+        for kind in KINDS:
             click.echo(f"  {kind} {out / row[kind]}")
     click.echo(f"summary {out / 'segmentation.json'}")
 
@@ -195,19 +234,23 @@ def _write_summary(out: Path, summary: dict[str, Any]) -> None:
 
 def _stems(images: tuple[Path, ...]) -> list[str]:
     """File stems, with a number where an earlier image has the same one."""
-    taken: list[str] = []
+    stems: list[str] = []
+    taken: set[str] = set()  # in small letters: some file systems know no others
     for path in images:
         stem, number = path.stem, 1
-        while stem in taken:
+        while stem.lower() in taken:
             number += 1
             stem = f"{path.stem}-{number}"
-        taken.append(stem)
-    return taken
+        taken.add(stem.lower())
+        stems.append(stem)
+    return stems
 
 
-def _checked(template: str) -> str:
-    if "{noun}" not in template and "{}" not in template:
-        raise click.BadParameter(
-            f"'{template}' has no {{noun}} where the class name goes", param_hint="--template"
-        )
-    return template
+def _check_inputs_stay(images: tuple[Path, ...], out: Path, stems: list[str]) -> None:
+    written = {(out / f"{stem}-{kind}.png").resolve() for stem in stems for kind in KINDS}
+    for path in images:
+        if path.resolve() in written:
+            raise click.BadParameter(
+                f"{path} would be overwritten by a picture of that name; choose another folder",
+                param_hint="--out",
+            )

@@ -90,9 +90,43 @@ def test_images_of_one_name_do_not_overwrite_one_another(run, scene, tmp_path: P
         (tmp_path / folder).mkdir()
         opened(scene).save(tmp_path / folder / "scene.png")
     images = (tmp_path / "x/scene.png", tmp_path / "y/scene.png")
-    run(*images, "--class", "bat", "--out", tmp_path / "o", "--method", "rollout")
+    rollout = ("--method", "rollout")
+    run(*images, "--class", "bat", "--out", tmp_path / "o", *rollout)
     rows = json.loads((tmp_path / "o/segmentation.json").read_text())["images"]
     assert [row["mask"] for row in rows] == ["scene-mask.png", "scene-2-mask.png"]
+    opened(scene).save(tmp_path / "SCENE.png")
+    run(images[0], tmp_path / "SCENE.png", "--class", "bat", "--out", tmp_path / "o", *rollout)
+    rows = json.loads((tmp_path / "o/segmentation.json").read_text())["images"]
+    assert [row["mask"] for row in rows] == ["scene-mask.png", "SCENE-2-mask.png"]
+
+
+def test_an_image_that_is_given_is_never_overwritten(run, scene, tmp_path: Path) -> None:
+    for name in ("a.png", "a-mask.png"):
+        opened(scene).save(tmp_path / name)
+    before = (tmp_path / "a-mask.png").read_bytes()
+    result = run(tmp_path / "a.png", tmp_path / "a-mask.png", "--class", "bat", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "would be overwritten" in " ".join(result.stderr.split())
+    assert (tmp_path / "a-mask.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_the_rest_goes_on_without_an_image_that_cannot_be_read(
+    run, scene, tmp_path: Path, lines
+) -> None:
+    bad, out = tmp_path / "bad.png", tmp_path / "o"
+    bad.write_text("no")
+    options = ("--class", "bat", "--out", out, "--method", "rollout")
+    result = run(bad, scene, *options, *(() if lines else ("--json",)))
+    assert result.exit_code == 1
+    assert f"{bad} is not a readable image (no known image format)" in result.stderr
+    summary = json.loads((out / "segmentation.json").read_text())
+    assert [row["mask"] for row in summary["images"]] == ["scene-mask.png"]
+    assert summary["skipped"] == [{"image": str(bad), "reason": "no known image format"}]
+    assert (out / "scene-mask.png").is_file()
+    assert not (out / "bad-mask.png").exists()
+    if not lines:
+        assert json.loads(result.stdout)["skipped"] == summary["skipped"]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +136,13 @@ def test_images_of_one_name_do_not_overwrite_one_another(run, scene, tmp_path: P
         (("--class", " "), 2, "name a class"),
         (("--class", "elefant"), 1, "does not know the word 'elefant': did you mean"),
         (("--set", "neurons"), 2, "is not KEY=VALUE"),
-        (("--template", "a thing"), 2, "has no {noun}"),
+        (("--template", "a thing"), 1, "has no place for the class"),
+        (("--template", "a {foo} {noun}"), 1, "has {foo}, which nothing fills"),
         (("--set", "neuron=3"), 1, "does not take these options"),
+        (("--set", "inputs=3"), 1, "does not take these options"),
+        (("--set", "name=3"), 1, "does not take these options"),
+        (("--set", 'contrast=["elefant"]'), 1, "does not know the word 'elefant'"),
+        (("--set", "neurons=abc"), 1, "neurons must be a whole number; got 'abc'"),
         (("--model", "sandbox-x"), 1, "unknown model 'sandbox-x'"),
         (("--lens-images", "sandbox:x"), 1, "write sandbox:N"),
     ],
@@ -114,6 +153,13 @@ def test_typing_mistakes_are_sentences(run, scene, tmp_path: Path, more, code, m
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_a_class_and_its_contrast_stand_in_the_same_prompt(run, scene, tmp_path: Path) -> None:
+    more = ("--set", 'contrast=["bat"]', "--set", "maps=effect", "--template", "one {noun}")
+    result = run(scene, "--class", "bat", "--out", tmp_path, "--json", *more)
+    (row,) = json.loads(result.stdout)["images"]
+    assert max(abs(value) for line in row["patches"] for value in line) < 1e-6
 
 
 def test_a_file_that_is_no_image_is_a_sentence(run, tmp_path: Path) -> None:

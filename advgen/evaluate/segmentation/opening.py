@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from advgen.attack.evidence import neuron_directions
+from advgen.attack.directions import neuron_directions
 from advgen.attack.progress import Progress
 from advgen.config import LensConfig
 from advgen.evaluate.segmentation.protocol import SegmenterInputs
 from advgen.lens import NeuronDirections
-from advgen.models import ClipModel
+from advgen.models import DEFAULT_TEMPLATES, ClipModel
 from advgen.store import ArtifactStore
 
 
 def segmenter_inputs(
-    clip: ClipModel, lens: LensConfig, store: ArtifactStore, progress: Progress
+    clip: ClipModel,
+    lens: LensConfig,
+    store: ArtifactStore,
+    progress: Progress,
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
 ) -> SegmenterInputs:
     """What methods are made from.
 
@@ -24,8 +28,9 @@ def segmenter_inputs(
         lens: Image set and treatment of the directions; its layers are not read.
         store: Where directions are kept.
         progress: Told while they are computed.
+        templates: Prompts of the classes.
     """
-    return SegmenterInputs(clip, lens_directions(clip, lens, store, progress))
+    return SegmenterInputs(clip, lens_directions(clip, lens, store, progress), tuple(templates))
 
 
 def lens_directions(

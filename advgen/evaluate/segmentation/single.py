@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
 from advgen.evaluate.segmentation.geometry import Box, seen_box
 from advgen.evaluate.segmentation.metrics import Threshold, marked
 from advgen.evaluate.segmentation.protocol import Segmenter
+from advgen.imagesets import open_image
 from advgen.models import ClipModel
 
 
@@ -34,6 +36,27 @@ class ImageSegmentation:
     mask: Bool[np.ndarray, "height width"]
     box: Box
     cosine: float
+
+
+def upright_image(path: Path) -> Image.Image:
+    """An image file as a viewer shows it, as RGB.
+
+    It is turned as its EXIF entry says, so that pictures of heat maps lie as people see the image;
+    16 bits of grey are brought to 8, which Pillow would cut to white. What is transparent keeps the
+    colour that the file has there.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: If it cannot be read (`UnreadableImageError`).
+    """
+    image = open_image(path)
+    with Image.open(path) as raw:
+        if raw.mode.startswith("I"):
+            grey = np.asarray(raw, dtype=np.float64) / 257
+            image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+        return ImageOps.exif_transpose(image)
 
 
 def segment_image(

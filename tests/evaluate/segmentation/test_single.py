@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch.nn import functional as F
 
 from advgen.evaluate.segmentation.geometry import SIDE, Box
 from advgen.evaluate.segmentation.metrics import scaled
-from advgen.evaluate.segmentation.single import laid_back, segment_image
+from advgen.evaluate.segmentation.single import laid_back, segment_image, upright_image
 from advgen.models import encode_classes, load_clip
 
 
@@ -57,3 +59,19 @@ def test_an_image_is_segmented_at_its_own_size(tiny_clip, redness) -> None:
     assert found.cosine == pytest.approx(float(image @ embedding), abs=1e-6)
     wider = segment_image(clip, redness(), Image.fromarray(pixels), embedding, threshold="mean")
     assert wider.mask.sum() != found.mask.sum()
+
+
+def test_an_image_is_read_as_a_viewer_shows_it(tmp_path: Path) -> None:
+    levels = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    shown = Image.fromarray(levels)
+    shown.save(tmp_path / "eight.png")
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / "sixteen.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by a quarter to the right
+    shown.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=turned)
+    clear = Image.merge("LA", (shown, Image.new("L", shown.size, 0)))
+    clear.save(tmp_path / "clear.png")
+    for name in ("eight", "sixteen", "turned", "clear"):
+        found = upright_image(tmp_path / f"{name}.png")
+        assert (found.mode, found.size) == ("RGB", (6, 4)), name
+        np.testing.assert_array_equal(np.asarray(found)[..., 1], levels, err_msg=name)

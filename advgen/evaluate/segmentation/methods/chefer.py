@@ -10,7 +10,11 @@ from advgen.evaluate.segmentation.methods.attribution import (
     attention_gradients,
     class_rollout,
 )
-from advgen.evaluate.segmentation.methods.relevance import propagate, through_sum_normalized
+from advgen.evaluate.segmentation.methods.relevance import (
+    in_float64,
+    propagate,
+    through_sum_normalized,
+)
 from advgen.evaluate.segmentation.protocol import SegmenterInputs
 
 
@@ -47,12 +51,13 @@ class Chefer(Attribution):
         classes: Float[Tensor, "image embed"],
     ) -> Float[Tensor, "image patch"]:
         """See `Attribution.patches`."""
-        trace = self.tower.trace(pixels, differentiable=True)
+        tower = in_float64(self.tower)
+        trace = tower.trace(pixels, differentiable=True)
         gradients = attention_gradients(trace, classes, self.scale)
         first = self.start_layer
-        found = propagate(self.tower, trace, classes, residual=through_sum_normalized, until=first)
+        found = propagate(tower, trace, classes, residual=through_sum_normalized, until=first)
         flows = [
             (gradients[layer] * found.attention[layer]).clamp(min=0).mean(dim=1)
-            for layer in range(first, self.tower.layers)
+            for layer in range(first, tower.layers)
         ]
         return class_rollout(flows, normalize=False)

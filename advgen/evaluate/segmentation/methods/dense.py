@@ -2,6 +2,12 @@
 
 A dense method changes what the last blocks write into the patches, reads every patch through the
 final norm and the projection as if it were the class token, and takes the cosine with the class.
+
+Training aligns the class token alone with texts: that patches read out in the same way say what is
+in them is a property of some models, not of the method. Where patches beside the thing read out as
+its class, the map is bright around the thing and dark on it, and its negative scores better than it
+does. Of the packaged models sandbox-a is such a one and sandbox-b is not, by the same code
+(docs/results.md has sandbox-a).
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from torch.nn import functional as F
 
 from advgen.errors import ModelError
 from advgen.evaluate.segmentation.protocol import SegmenterInputs
-from advgen.models import ClipModel, encode_classes
+from advgen.models import encode_classes
 from advgen.models.vision.explicit import ExplicitTower
 
 
@@ -27,15 +33,17 @@ class ClassDirection:
     others: what all classes share is left out.
 
     Args:
-        clip: Model that encodes the names.
+        inputs: Model that encodes the names, and the prompts that they stand in.
         contrast: Names of the other classes; with none, c itself.
     """
 
-    def __init__(self, clip: ClipModel, contrast: Sequence[str] = ()) -> None:
+    def __init__(self, inputs: SegmenterInputs, contrast: Sequence[str] = ()) -> None:
+        clip = inputs.clip
         dtype, device = clip.vision.working_dtype, clip.vision.device
         self._mean = torch.zeros(clip.embed_dim, dtype=dtype, device=device)
         if contrast:
-            self._mean = encode_classes(clip, contrast).to(self._mean).mean(dim=0)
+            others = encode_classes(clip, contrast, templates=inputs.templates)
+            self._mean = others.to(self._mean).mean(dim=0)
 
     def __call__(self, classes: Float[Tensor, "image embed"]) -> Float[Tensor, "image embed"]:
         """The directions, in the tower's working dtype and on its device."""
@@ -98,7 +106,7 @@ class PatchSimilarity(PatchMethod):
     def __init__(self, inputs: SegmenterInputs, *, contrast: Sequence[str] = ()) -> None:
         self.vision = inputs.clip.vision
         self.tower = ExplicitTower(self.vision)
-        self._direction = ClassDirection(inputs.clip, contrast)
+        self._direction = ClassDirection(inputs, contrast)
 
     @abstractmethod
     def stream(

@@ -20,8 +20,10 @@ class LeGrad(Attribution):
     readout of the stream leaving layer l. What the texts leave open is decided as in their public
     code for CLIP: the stream is averaged over all tokens, the class token among them, before the
     final norm (``pool="mean"``); the cosine's norm is differentiated too, unlike `class_score`;
-    the sum runs over the last layers, in the code two, in the paper's formula all. The default
-    here is all. Min and max are left to the metrics.
+    Min and max are left to the metrics.
+
+    Differs from the public code: the sum runs over all layers by default, as in the paper's
+    formula; the code's default is the last two (``layers=2``).
 
     Args:
         inputs: The model.

@@ -9,7 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from advgen.evaluate.segmentation.methods.attribution import Attribution
-from advgen.evaluate.segmentation.methods.relevance import propagate, through_sum
+from advgen.evaluate.segmentation.methods.relevance import (
+    in_float64,
+    propagate,
+    through_sum,
+)
 
 
 class Lrp(Attribution):
@@ -38,8 +42,9 @@ class Lrp(Attribution):
         classes: Float[Tensor, "image embed"],
     ) -> Float[Tensor, "image patch"]:
         """See `Attribution.patches`."""
-        relevance = propagate(self.tower, self.tower.trace(pixels), classes).streams[0]
-        embedded, positions = self._embedded(pixels)
+        tower = in_float64(self.tower)
+        relevance = propagate(tower, tower.trace(pixels), classes).streams[0]
+        embedded, positions = (part.to(relevance) for part in self._embedded(pixels))
         of_patches, _ = through_sum(embedded, positions, relevance[:, 1:])
         return of_patches.sum(dim=-1)
 

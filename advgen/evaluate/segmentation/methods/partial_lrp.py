@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from advgen.evaluate.segmentation.methods.attribution import Attribution
-from advgen.evaluate.segmentation.methods.relevance import propagate
+from advgen.evaluate.segmentation.methods.relevance import in_float64, propagate
 
 
 class PartialLrp(Attribution):
@@ -29,6 +29,7 @@ class PartialLrp(Attribution):
         classes: Float[Tensor, "image embed"],
     ) -> Float[Tensor, "image patch"]:
         """See `Attribution.patches`."""
-        last = self.tower.layers - 1
-        found = propagate(self.tower, self.tower.trace(pixels), classes, until=last)
+        tower = in_float64(self.tower)
+        last = tower.layers - 1
+        found = propagate(tower, tower.trace(pixels), classes, until=last)
         return found.attention[last][:, :, 0, 1:].clamp(min=0).mean(dim=1)

@@ -6,14 +6,22 @@ transformer: Deep Taylor's z+ for linear maps (alpha = 1, beta = 0; Binder et al
 and softmax. Each takes the relevance of what it computes and gives that of what it read; unless
 said otherwise their sums are equal, image by image.
 
-A share of something that is zero is zero: there alone relevance is lost. The public code
-also adds 1e-9 to every denominator, with its sign lost; nothing is added here.
+A share of something that is zero is zero: there alone relevance is lost.
+
+Differs from the public code in three places. It adds 1e-9 to every
+denominator whatever its sign; nothing is added here. Its layers for the rows LRP and partial LRP
+(not those for Chefer et al.) divide the negative inputs' part of a linear map by twice that part
+instead of by the sum of both; here both parts have the paper's denominator. And it computes in
+float32: where residual sums nearly cancel their shares are large, and rounding there is
+carried down; here the blocks are passed in float64 (`in_float64`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -102,9 +110,36 @@ def through_product(
     return left * (share @ right.mT), right * (left.mT @ share)
 
 
+def in_float64(tower: ExplicitTower) -> ExplicitTower:
+    """The tower with blocks and readout in float64; what enters block 0 is the model's own.
+
+    A small difference of a residual sum that nearly cancels changes its shares much, so that deep
+    relevance in float32 can be shared out quite otherwise. Apple's accelerators have no float64:
+    there the tower stays as it is.
+
+    Args:
+        tower: The tower; it is not changed.
+    """
+    if tower.projection.device.type == "mps":
+        return tower
+    wide = copy(tower)
+    wide.blocks = tuple(_in_float64(block) for block in tower.blocks)
+    wide.final_norm = _in_float64(tower.final_norm)
+    wide.projection = tower.projection.double()
+    return wide
+
+
+def _in_float64(weights: Any) -> Any:
+    if isinstance(weights, Tensor):
+        return weights.double()
+    if not is_dataclass(weights):
+        return weights
+    return type(weights)(**{f.name: _in_float64(getattr(weights, f.name)) for f in fields(weights)})
+
+
 @dataclass(frozen=True, slots=True)
 class RelevancePass:
-    """Relevance of the steps of a pass, in the tower's working dtype.
+    """Relevance of the steps of a pass, in the dtype of the pass.
 
     Attributes:
         streams: Layer -> relevance of the stream entering the block.
@@ -131,12 +166,10 @@ def propagate(
     score; the result is in shares of the score.
 
     The relevance of the stream entering any block sums to one for every image, apart from that
-    of units with nothing to share it among (see `quotient`). A small difference of a residual
-    sum changes its shares much, so that deep relevance in float32 is the same sum shared out
-    slightly otherwise than in float64.
+    of units with nothing to share it among (see `quotient`).
 
     Args:
-        tower: The tower.
+        tower: The tower; see `in_float64`.
         trace: Its pass over some images.
         classes: Unit text embedding of each image's class.
         residual: Rule for the sums of the residual stream.

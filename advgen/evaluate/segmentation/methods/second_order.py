@@ -104,7 +104,7 @@ class SecondOrder(PatchMethod):
         self._inputs, self._neurons = inputs, neurons
         self._choice, self._signed, self._weights, self._maps = choice, signed, weights, maps
         self._rectify, self._scale, self._baseline = rectify, scale, baseline
-        self._direction = ClassDirection(inputs.clip, contrast)
+        self._direction = ClassDirection(inputs, contrast)
         directions = inputs.directions(self.layers)
         self._rows = torch.cat([directions[layer].direction for layer in self.layers])
         explained = torch.cat([directions[layer].explained_variance for layer in self.layers])

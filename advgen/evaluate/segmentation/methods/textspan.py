@@ -55,7 +55,7 @@ class TextSpan(PatchMethod):
         if not self.layers or not 0 <= self.layers[0] <= self.layers[-1] < count:
             raise ConfigError(f"textspan: layers must be from 0 to {count - 1}; got {layers}")
         self._rectify = rectify
-        self._direction = ClassDirection(inputs.clip, contrast)
+        self._direction = ClassDirection(inputs, contrast)
         self._readout = self.vision.pooling.readout(centered=False)
 
     @torch.no_grad()

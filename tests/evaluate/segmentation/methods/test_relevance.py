@@ -13,7 +13,11 @@ from torch import nn
 from torch.testing import assert_close
 from zennit.rules import AlphaBeta
 
+from advgen.evaluate.segmentation.methods.chefer import Chefer
+from advgen.evaluate.segmentation.methods.lrp import Lrp
+from advgen.evaluate.segmentation.methods.partial_lrp import PartialLrp
 from advgen.evaluate.segmentation.methods.relevance import (
+    in_float64,
     propagate,
     quotient,
     through_linear,
@@ -148,3 +152,23 @@ def test_a_pass_that_stops_early_is_the_same_so_far():
     part = propagate(tower, tower.trace(pixels), classes, until=1)
     assert sorted(part.attention) == [1, 2]
     assert all(torch.equal(part.attention[layer], whole.attention[layer]) for layer in (1, 2))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_model_in_float32_is_passed_in_float64(rule):
+    inputs, (pixels, classes) = segmenter_inputs(), batch(4)
+    inputs.clip.vision.visual.float()
+    tower = ExplicitTower(inputs.clip.vision)
+    wide = in_float64(tower)
+    assert (tower.projection.dtype, wide.projection.dtype) == (torch.float32, torch.float64)
+    found = propagate(wide, wide.trace(pixels.float()), classes, residual=RULES[rule][0])
+    for relevance in found.streams.values():
+        error = (relevance.sum(dim=(1, 2)) - 1).abs() / relevance.abs().sum(dim=(1, 2))
+        assert error.max() <= 1e-13
+
+
+@pytest.mark.parametrize("method", [Lrp, PartialLrp, Chefer])
+def test_the_methods_take_their_relevance_in_float64(method):
+    inputs, (pixels, classes) = segmenter_inputs(), batch(2)
+    inputs.clip.vision.visual.float()
+    assert method(inputs).patches(pixels.float(), classes.float()).dtype == torch.float64
