@@ -251,10 +251,14 @@ def transfer(result: Result) -> Shown:
     ]
     lines += [
         f"{test['evaluated']} on images made against {test['attacked']}: fooled alone "
-        f"{test['only_evaluated']}, the attacked model alone {test['only_attacked']}, McNemar's "
-        f"exact p after Holm {test['p_holm']:.2g}."
+        f"{test['only_evaluated']}, the attacked model alone {test['only_attacked']}; p after Holm "
+        f"{test['p_descriptions_holm']:.2g} by whole descriptions, {test['p_holm']:.2g} by images."
         for test in evaluation["comparisons"]
     ]
+    lines.append(
+        "By images: McNemar's exact test, as if all images were independent. By whole "
+        "descriptions: an exact sign-flip test that lets images of one sentence be alike."
+    )
     return Shown(["", *models], rows, lines)
 
 
@@ -269,7 +273,7 @@ def fig6(result: Result) -> Shown:
         f"{result['fooled']} of {result['images']} images fooled {result['model']['name']}; heat "
         "speaks for the target class, so it should be colder where the true thing is."
     ]
-    return Shown(["map", "images", "colder on the true thing than elsewhere, %"], rows, lines)
+    return Shown(["map", "images", "colder on the true thing than beside it, %"], rows, lines)
 
 
 def concepts(result: Result) -> Shown:

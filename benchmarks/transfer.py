@@ -28,9 +28,9 @@ from advgen.evaluate.robustness.tables import markdown
 from advgen.evaluate.robustness.walk import EvaluationSettings, evaluate_models
 from advgen.evaluation_plots import transfer_heatmap
 from advgen.experiment_plots import figure_of
-from advgen.experiments.output import write_result
+from advgen.experiments.output import write_figure
 from advgen.experiments.paper import TABLE_3_PAIRS
-from advgen.store import ArtifactStore, default_store_root
+from advgen.store import ArtifactStore, canonical_json, default_store_root, write_atomic
 from benchmarks.attack_options import attack_parser, chosen_config
 
 MODELS = ("sandbox-a", "sandbox-b", "sandbox-c")
@@ -81,7 +81,9 @@ def measure(options: argparse.Namespace, progress: StderrProgress) -> dict[str, 
         "dataset": {"rows": counts["rows"], "dropped": counts["dropped"]},
         "evaluation": without_rows(json.loads(evaluation_json(found.evaluation))),
     }
-    write_result(options.out, options.name, result, figure_of(transfer_heatmap(found.evaluation)))
+    # not `write_result`: six decimals would make a small p value 0
+    write_atomic(options.out / f"{options.name}.json", canonical_json(result, indent=1) + "\n")
+    write_figure(options.out / f"{options.name}.png", figure_of(transfer_heatmap(found.evaluation)))
     return result
 
 

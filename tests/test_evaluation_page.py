@@ -90,9 +90,9 @@ def test_every_model_has_its_rate_intervals_control_and_excess() -> None:
         assert f"{hits} of {ROWS} fooled 95 %: {100 * low:.1f} % to {100 * high:.1f} %" in said
         ends = model.sentence_interval
         assert f"over descriptions: {100 * ends[0]:.1f} % to {100 * ends[1]:.1f} %" in said
-        excess = excess_of(model.success, model.clean)
-        assert excess is not None
-        assert f"+{100 * excess.value:.1f} points, 95 %:" in said
+        parts = [excess_of(pair.success, pair.clean) for pair in model.pairs]
+        excess = sum(part.value for part in parts if part is not None) / 2  # pairs of equal size
+        assert f"{100 * excess:+.1f} points, 95 %:" in said
         assert model.weights_sha256 in said
     assert f"Fooled least: {NAMES[2]} , 12.5 % of the images. Fooled most: {NAMES[0]} , 75.0 %" in (
         said
@@ -106,7 +106,8 @@ def test_transfer_tests_and_provenance_are_said() -> None:
     low, high = wilson_interval(5, 20)
     assert f"25.0 % {100 * low:.1f} % to {100 * high:.1f} %, n = 20 of those that fooled:" in said
     assert "none fooled it" in said
-    assert "0.0215 0.0430" in said and "0.0001 0.0005" in said
+    assert "0.0215 0.0430 0.0625 5 of 6 differ 0.1250" in said and "0.0001 0.0005" in said
+    assert "McNemar p over images" in said and "Sign-flip p over descriptions" in said
     for text in ("fe" * 32, "a drawing of a {}.", "cc-by-4.0", "3.0e-07", "cannot be decoded"):
         assert text in said
     assert said.count("bird → frog") == 1
@@ -114,9 +115,10 @@ def test_transfer_tests_and_provenance_are_said() -> None:
 
 def test_small_p_values_are_not_said_to_be_zero() -> None:
     found = make_evaluation()
-    tests = (dataclasses.replace(found.comparisons[0], p=1e-12, p_holm=0.9),)
+    small = {"p": 1e-12, "p_holm": 0.9, "p_descriptions": 1e-9, "p_descriptions_holm": 1e-8}
+    tests = (dataclasses.replace(found.comparisons[0], **small),)
     said = words(evaluation_html(dataclasses.replace(found, comparisons=tests)))
-    assert "&lt; 0.0001 0.9000" in said
+    assert "&lt; 0.0001 0.9000 &lt; 0.0001 5 of 6 differ &lt; 0.0001" in said
 
 
 @pytest.mark.parametrize(

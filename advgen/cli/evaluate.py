@@ -91,7 +91,7 @@ def evaluate(
     Example: advgen evaluate release --model sandbox-a --model sandbox-b
     """
     _check_dataset(dataset)
-    out = _folder(out or DEFAULT_OUT / _name(dataset))
+    out = _folder(out or DEFAULT_OUT / _name(dataset), dataset)
     _check_leaderboard(leaderboard)
     with StderrProgress() as progress:
         progress.stage("starting")
@@ -103,6 +103,11 @@ def evaluate(
                 progress.note(f"{name} is named twice; it counts once")
         found = evaluate_models(dataset, EvaluationSettings(**settings), out, progress)
         text = evaluation_json(found.evaluation)
+        if gone := _no_longer_compared(found.evaluation, out / "evaluation.json"):
+            progress.note(
+                f"{out} compared {', '.join(gone)} too; their scores are kept there: name them with"
+                " --model again to have all in one table"
+            )
         progress.stage("writing the tables and figures")
         written = _write(found.evaluation, text, out)
         if leaderboard is not None:
@@ -134,10 +139,13 @@ def _name(dataset: str) -> str:
     return Path(dataset).expanduser().resolve().name
 
 
-def _folder(out: Path) -> Path:
+def _folder(out: Path, dataset: str) -> Path:
     from advgen.errors import DataError
 
     writable_folder(out)
+    source = Path(dataset).expanduser().resolve()
+    if not dataset.startswith("hf:") and source in out.expanduser().resolve().parents:
+        raise DataError(f"{out} lies in the data set, which is not changed; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in _OWN):
         raise DataError(f"{out} holds other things than an evaluation; choose another --out")
     return out
@@ -151,8 +159,23 @@ def _check_leaderboard(path: Path | None) -> None:
             f"{path} must end in .json; its table becomes .md", param_hint="--leaderboard"
         )
     from advgen.evaluate.robustness.leaderboard import read_leaderboard
+    from advgen.evaluate.robustness.writable import require_writable
 
     read_leaderboard(path)
+    require_writable(path.parent)
+
+
+def _no_longer_compared(evaluation: Evaluation, path: Path) -> list[str]:
+    """Models of an earlier evaluation of the same data that this one leaves out."""
+    import json
+
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        names = [model["name"] for model in before["models"]]
+        same = before["data"]["fingerprint"] == evaluation.data.fingerprint
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if same and name not in {m.name for m in evaluation.models}]
 
 
 def _write(evaluation: Evaluation, text: str, out: Path) -> list[Path]:
@@ -186,7 +209,8 @@ def _print(evaluation: Evaluation, written: list[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from advgen.evaluate.robustness.tables import notes, tables
+    from advgen.evaluate.robustness.notes import notes
+    from advgen.evaluate.robustness.tables import tables
 
     console = Console(markup=False, emoji=False)
     for found in tables(evaluation):

@@ -26,7 +26,8 @@ import open_clip
 import torch
 from PIL import Image
 
-from advgen.evaluate.robustness.dataset import DataRow, RobustnessData, RowImages
+from advgen.evaluate.robustness.dataset import DataRow, RobustnessData
+from advgen.evaluate.robustness.row_images import RowImages
 from advgen.evaluate.robustness.scores import Questions, row_questions, score_model
 from advgen.imagesets import load_image_set
 from advgen.imagesets.batches import PixelBatches
@@ -90,7 +91,8 @@ def as_data(images: list[Image.Image], folder: Path) -> RobustnessData:
     table = pa.table({"image": pa.array(cells, kind)})
     path = folder / "test-00000-of-00001.parquet"
     pq.write_table(table, path, row_group_size=ROW_GROUP)
-    return RobustnessData("benchmark", tuple(rows), RowImages([path], rows, "benchmark"), "", False)
+    read = RowImages([path], [(row.id, row.sha256) for row in rows], "benchmark")
+    return RobustnessData("benchmark", tuple(rows), read, "", False)
 
 
 def _row(number: int, sha256: str) -> DataRow:

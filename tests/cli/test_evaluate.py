@@ -68,6 +68,9 @@ def test_files_tables_and_a_rank(release: Path, tmp_path: Path) -> None:
     assert again.stdout == (out / "evaluation.json").read_text(encoding="utf-8")
     assert "scoring with sandbox-b: done before" in again.stderr
     assert {path: path.read_bytes() for path in before} == before
+    fewer = call(release, "--model", "sandbox-b", "--out", out, *SMALL)
+    assert "compared sandbox-a too; their scores are kept there" in fewer.stderr
+    assert "compared" not in again.stderr
 
 
 def test_a_model_that_is_not_there_does_not_stop_the_others(release: Path, tmp_path: Path) -> None:
@@ -92,6 +95,8 @@ def test_a_model_that_is_not_there_does_not_stop_the_others(release: Path, tmp_p
         (["{release}", "--model", "sandbox-a", "--out", "{file}"], 2, "is a file"),
         (["{release}", "--model", "sandbox-a", "--leaderboard", "{file}.json"], 1, "advgen-leader"),
         (["{release}", "--model", "sandbox-a", "--out", "{foreign}"], 1, "other things"),
+        (["{release}", "--model", "sandbox-a", "--out", "{release}/x"], 1, "lies in the data set"),
+        (["{release}", "--model", "sandbox-a", "--out", "{file}/x"], 1, "cannot write into"),
         (["{release}", "--model", "sandbox-a", "--template", "a photo"], 1, "{noun}"),
         (["{release}", "--model", "sandbox-a", "--clean", "sandbx:9"], 1, "did you mean sandbox:"),
         (["{release}", "--model", "sandbox-a", "--clean", "{foreign}"], 1, "holds no image"),

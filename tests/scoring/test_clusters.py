@@ -2,9 +2,17 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import permutation_test
 
+from advgen.evaluate.robustness.statistics import mcnemar_exact
 from advgen.scoring import wilson_interval
-from advgen.scoring.clusters import cluster_interval, difference_interval, resampled_shares
+from advgen.scoring.clusters import (
+    cluster_differences,
+    cluster_interval,
+    difference_interval,
+    resampled_shares,
+    sign_flip_p,
+)
 
 
 def test_cluster_interval_against_every_possible_resample() -> None:
@@ -44,3 +52,56 @@ def test_difference_of_two_rates() -> None:
         difference_interval(
             resampled_shares(first, many, 1, 10), resampled_shares(second, many, 1, 20)
         )
+
+
+def rows_of(differences: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows whose clusters differ by these numbers; some rows in each on which both agree."""
+    first, second, cluster = [], [], []
+    for number, d in enumerate(differences):
+        size = abs(d) + 2
+        first += [d > 0] * abs(d) + [True, False]
+        second += [d < 0] * abs(d) + [True, False]
+        cluster += [10 * number + 3] * size
+    return np.array(first), np.array(second), np.array(cluster)
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [[1], [-3], [2, -2], [3, 0, 1], [5, 4, -1, 2], [1, 1, 1, -1, 2, 7], [4, 4, -4, 3, 3, 1, 0, 9]],
+)
+def test_sign_flips_against_every_choice_of_signs(differences: list[int]) -> None:
+    first, second, cluster = rows_of(differences)
+    assert cluster_differences(first, second, cluster).tolist() == differences
+    seen = abs(sum(differences))
+    signs = itertools.product((1, -1), repeat=len(differences))
+    far = [abs(np.dot(choice, differences)) >= seen for choice in signs]
+    found = sign_flip_p(first, second, cluster)
+    assert found == pytest.approx(np.mean(far), rel=1e-12)
+    assert sign_flip_p(second, first, -cluster) == found, "two-sided, by any name"
+    order = np.random.default_rng(0).permutation(len(first))
+    assert sign_flip_p(first[order], second[order], cluster[order]) == found
+
+
+def test_sign_flips_are_the_paired_permutation_test_of_scipy() -> None:
+    generator = np.random.default_rng(5)
+    first, second = generator.random((2, 72)) < [[0.6], [0.3]]
+    cluster = generator.integers(0, 12, 72)
+    pair = [np.bincount(cluster, weights=side) for side in (first, second)]
+    wanted = permutation_test(
+        pair, lambda a, b: (a - b).sum(), permutation_type="samples", n_resamples=1_000_000
+    )
+    assert 0.001 < wanted.pvalue < 0.2, "every one of 4096 choices"
+    assert sign_flip_p(first, second, cluster) == pytest.approx(wanted.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (3, 3), (2, 9), (300, 200), (2000, 0)])
+def test_with_a_row_per_cluster_sign_flips_are_mcnemars_test(counts: tuple[int, int]) -> None:
+    first, second, cluster = rows_of([1] * counts[0] + [-1] * counts[1] + [0] * 4)
+    found = sign_flip_p(first, second, cluster)
+    assert 0 < found <= 1, "however small, never 0"
+    assert found == pytest.approx(mcnemar_exact(*counts), rel=1e-9)
+
+
+def test_images_alike_in_a_description_are_one_piece_of_evidence() -> None:
+    whole = rows_of([10] * 4 + [-10])
+    assert mcnemar_exact(40, 10) < 1e-4 and sign_flip_p(*whole) == pytest.approx(12 / 32)

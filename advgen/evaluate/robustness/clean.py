@@ -17,11 +17,15 @@ from advgen.evaluate.robustness.results import rate_of
 from advgen.evaluate.robustness.scores import ClassText, Questions, Scores
 from advgen.imagesets import ImageSet, load_image_set
 from advgen.imagesets.chosen import ChosenImages
+from advgen.imagesets.labels import class_name
 from advgen.imagesets.protocol import class_labels
 from advgen.records import ClassPair
+from advgen.registry import closest
 from advgen.scoring import Rate
+from advgen.store import text_sha256
 
 AUTO, NONE = "auto", "none"
+_SHOWN = 12
 SANDBOX = "sandbox:13600?single=1&seed=7"
 """A hundred images of each thing that the sandbox draws; only those of the pairs are drawn."""
 
@@ -112,7 +116,7 @@ def _control(
     target = [text(pair.target_class, pair) for _, _, pair, _ in asked]
     questions = Questions(
         chosen,
-        chosen.fingerprint,
+        _identity(chosen),
         tuple(f"{pair} {images.describe(number)}" for number, _, pair, _ in asked),
         np.searchsorted(numbers, [entry[0] for entry in asked]),
         np.array(true),
@@ -130,16 +134,45 @@ def _places(images: ImageSet, spec: str, data: RobustnessData) -> dict[str, list
     wanted = dict.fromkeys(
         name for row in data.rows for name in (row.pair.true_class, row.pair.target_class)
     )
-    names = [name.lower() for name in images.classes]
+    names = [_folded(name) for name in images.classes]
+    if missing := [name for name in wanted if _folded(name) not in names]:
+        raise DataError(_no_class(spec, missing, images.classes))
+    numbers = np.array(labels)
     found = {}
     for name in wanted:
-        if name.lower() not in names:
-            raise DataError(
-                f"the clean images {spec} have no class '{name}'; name a set with the classes of"
-                " the pairs, or --clean none"
-            )
-        mine = {number for number, other in enumerate(names) if other == name.lower()}
-        found[name] = [place for place, label in enumerate(labels) if label in mine]
+        mine = [number for number, other in enumerate(names) if other == _folded(name)]
+        found[name] = np.flatnonzero(np.isin(numbers, mine)).tolist()
         if not found[name]:
-            raise DataError(f"none of the clean images {spec} shows '{name}'; take more of them")
+            raise DataError(
+                f"none of the clean images {spec} shows '{name}'; add some, or take more of them"
+                " (a limit cuts a sorted set after its first classes: ?shuffle=0&limit=N)"
+            )
     return found
+
+
+def _folded(name: str) -> str:
+    return class_name(name).casefold()
+
+
+def _no_class(spec: str, missing: Sequence[str], classes: Sequence[str]) -> str:
+    told = []
+    for name in missing:
+        close = closest(name, classes)
+        told.append(f"'{name}'" + (f" (did you mean {' or '.join(close)}?)" if close else ""))
+    shown = ", ".join(classes[:_SHOWN])
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return (
+        f"the clean images {spec} have no class {' and none '.join(told)}; they have {shown}{more}."
+        " Give their folders the names that the pairs use, name another set, or --clean none"
+    )
+
+
+def _identity(images: ImageSet) -> str:
+    """Changes with any image; a file that cannot be read is left out later, like any other."""
+    lines = []
+    for number in range(len(images)):
+        try:
+            lines.append(images.digest(number))
+        except DataError:
+            lines.append(f"unreadable {images.describe(number)}")
+    return text_sha256("\n".join(lines))

@@ -1,25 +1,20 @@
-"""The data set that models are shown: its rows, its images by number, the prompts it was made with.
+"""The data set that models are shown: its rows, and the prompts it was made with.
 
 A folder that `advgen dataset build` made, or `hf:OWNER/NAME[@REVISION]`, the same on the Hub.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from advgen.dataset import Built, read_built
 from advgen.errors import DataError
 from advgen.evaluate.robustness.hub_data import HUB, fetch_data
-from advgen.imagesets.files import UnreadableImageError, open_image
-from advgen.imagesets.protocol import check_index
+from advgen.evaluate.robustness.row_images import RowImages
 from advgen.records import ClassPair
 from advgen.store import canonical_json, text_sha256
 
@@ -133,93 +128,10 @@ def open_data(source: str, templates: Sequence[str] = ()) -> RobustnessData:
     return RobustnessData(
         name,
         rows,
-        RowImages(built.files, rows, name),
+        RowImages(built.files, [(row.id, row.sha256) for row in rows], name),
         str(built.build["licence"].get("name") or built.build["licence"].get("identifier") or ""),
         bool(built.build["settings"].get("only_fooled", False)),
     )
-
-
-class RowImages:
-    """The images of a data set's rows as an `ImageSet`; one group of rows is in memory.
-
-    Args:
-        files: Its Parquet files, in order.
-        rows: Its rows.
-        name: Of the data set.
-    """
-
-    labels = None
-    classes: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
-
-    def __init__(self, files: Sequence[Path], rows: Sequence[DataRow], name: str) -> None:
-        self.name = name
-        self._files, self._rows = tuple(files), rows
-        self._held: tuple[int, int, list[Any]] = (0, 0, [])
-
-    @property
-    def fingerprint(self) -> str:
-        """See `ImageSet`."""
-        return text_sha256("\n".join(row.sha256 for row in self._rows))
-
-    def __len__(self) -> int:
-        """See `ImageSet`."""
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        """See `ImageSet`; an image that is not the one that was scored cannot be read either."""
-        row = self._rows[check_index(index, len(self))]
-        data = self._bytes(index)
-        if data is None:
-            raise UnreadableImageError(row.id, "the cell is empty")
-        if hashlib.sha256(data).hexdigest() != row.sha256:
-            raise UnreadableImageError(row.id, "it is not the image that was scored (SHA-256)")
-        return open_image(io.BytesIO(data), row.id)
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        """See `ImageSet`."""
-        return (self[index] for index in range(len(self)))
-
-    def describe(self, index: int) -> str:
-        """See `ImageSet`."""
-        return self._rows[check_index(index, len(self))].id
-
-    def digest(self, index: int) -> str:
-        """See `ImageSet`."""
-        return self._rows[check_index(index, len(self))].sha256
-
-    @cached_property
-    def _groups(self) -> list[tuple[int, int, int, Path]]:
-        """First row, row after the last, number in its file, file; of each group of rows."""
-        import pyarrow.parquet as pq
-
-        groups, first = [], 0
-        for path in self._files:
-            facts = pq.read_metadata(path)
-            for number in range(facts.num_row_groups):
-                end = first + facts.row_group(number).num_rows
-                groups.append((first, end, number, path))
-                first = end
-        return groups
-
-    def _bytes(self, index: int) -> bytes | None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        first, end, cells = self._held
-        if not first <= index < end:
-            group = next(group for group in self._groups if group[0] <= index < group[1])
-            first, end, number, path = group
-            try:
-                with pq.ParquetFile(path) as file:
-                    column = file.read_row_group(number, columns=["image"]).column("image")
-            except (OSError, ValueError, pa.ArrowException) as error:
-                name = self._rows[index].id
-                raise UnreadableImageError(name, f"{path.name} cannot be read") from error
-            cells = [cell.as_py() for cell in column]
-            self._held = first, end, cells
-        cell = cells[index - first]
-        return cell["bytes"] if cell else None
 
 
 def _prompts(built: Built) -> dict[str, tuple[str, ...]]:

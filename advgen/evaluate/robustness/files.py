@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from advgen.evaluate.robustness.results import Evaluation, ModelResult, PairResult
+from advgen.evaluate.robustness.results import Comparison, Evaluation, ModelResult, PairResult
 from advgen.evaluate.robustness.statistics import Difference
 from advgen.scoring import Rate
 from advgen.scoring.clusters import DRAWS
 from advgen.store import canonical_json
 from advgen.versions import installed_versions
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: comparisons have a test over descriptions beside the one over rows."""
 DIGITS = 6
 _SMALL = 4
 _PACKAGES = ("advgen", "torch", "open_clip_torch", "numpy", "scipy")
@@ -39,10 +40,7 @@ def evaluation_json(evaluation: Evaluation) -> str:
             }
             for cell in evaluation.transfer
         ],
-        "comparisons": [
-            dataclasses.asdict(row) | {"p": _significant(row.p), "p_holm": _significant(row.p_holm)}
-            for row in evaluation.comparisons
-        ],
+        "comparisons": [comparison_json(found) for found in evaluation.comparisons],
         "versions": installed_versions(_PACKAGES),
     }
     return canonical_json(document, indent=1) + "\n"
@@ -66,6 +64,14 @@ def difference_json(found: Difference | None) -> dict[str, float] | None:
     if found is None:
         return None
     return {name: round(value, DIGITS) for name, value in dataclasses.asdict(found).items()}
+
+
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """A comparison, its p values to four digits, however small."""
+    return {
+        name: float(f"{value:.{_SMALL}g}") if isinstance(value, float) else value
+        for name, value in dataclasses.asdict(found).items()
+    }
 
 
 def _model(model: ModelResult) -> dict[str, Any]:
@@ -95,8 +101,3 @@ def _quantiles(model: ModelResult) -> dict[str, float]:
     shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
     found = np.quantile(model.margins, shares)
     return {f"{share:g}": round(float(q), DIGITS) for share, q in zip(shares, found, strict=True)}
-
-
-def _significant(p: float) -> float:
-    """A p value to four digits, however small."""
-    return float(f"{p:.{_SMALL}g}")

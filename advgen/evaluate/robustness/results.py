@@ -6,12 +6,17 @@ data set's own policy to say, and how many of them nobody verified stands in `Ev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from advgen.evaluate.robustness.statistics import Difference, newcombe_difference
+from advgen.evaluate.robustness.statistics import (
+    Difference,
+    newcombe_difference,
+    weighted_difference,
+)
 from advgen.records import ClassPair
 from advgen.scoring import Rate
 
@@ -73,8 +78,8 @@ class ModelResult:
 
     @property
     def excess(self) -> Difference | None:
-        """`excess_of` its success and its clean accuracy."""
-        return excess_of(self.success, self.clean)
+        """`pooled_excess` of its pairs."""
+        return pooled_excess(self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,10 @@ class TransferCell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """McNemar's exact test: is one model fooled by other rows than the attacked model?
+    """Two exact tests, both two-sided: is a model fooled by more or fewer rows than the attacked?
+
+    McNemar's takes all rows as independent. The sign-flip test takes descriptions as independent
+    and leaves open how alike the rows of one are; where the two disagree it is the one to believe.
 
     Attributes:
         attacked: Model that the rows were made against, by its scores in the data set.
@@ -105,8 +113,12 @@ class Comparison:
         rows: How many rows both saw.
         only_attacked: Rows that fool the attacked model alone.
         only_evaluated: Rows that fool the other alone.
-        p: Two-sided.
-        p_holm: After Holm's correction over all comparisons of the evaluation.
+        p: McNemar's, over rows.
+        p_holm: The same after Holm's correction over all comparisons of the evaluation.
+        descriptions: How many descriptions the rows are of.
+        deciding: Descriptions of which one of the two is fooled by more rows than the other.
+        p_descriptions: `sign_flip_p`, over descriptions; at least 2 / 2^deciding.
+        p_descriptions_holm: The same after Holm's correction, a family of its own.
     """
 
     attacked: str
@@ -116,6 +128,10 @@ class Comparison:
     only_evaluated: int
     p: float
     p_holm: float
+    descriptions: int
+    deciding: int
+    p_descriptions: float
+    p_descriptions_holm: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,3 +221,14 @@ def excess_of(success: Rate, clean: Rate | None) -> Difference | None:
         (success.fooled_verified, success.verified),
         (clean.verified - clean.fooled_verified, clean.verified),
     )
+
+
+def pooled_excess(pairs: Sequence[PairResult]) -> Difference | None:
+    """The excess over all pairs, each weighted by its rows in the data set.
+
+    The clean images of a pair are as many as its image set has: without the weights a class with
+    many of them would be held against attacks on the others. None where a pair has no control.
+    """
+    parts = [(pair.success.verified, pair.excess) for pair in pairs if pair.success.verified]
+    found = [(float(rows), excess) for rows, excess in parts if excess is not None]
+    return weighted_difference(found) if found and len(found) == len(parts) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,11 +25,16 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     Args:
         only_first: Rows on which only the first has a success.
         only_second: Rows on which only the second has one.
+
+    Returns:
+        In (0, 1], never below the least positive normal float.
     """
     from scipy.stats import binomtest
 
     trials = only_first + only_second
-    return float(binomtest(only_first, trials, 0.5).pvalue) if trials else 1.0
+    if not trials:
+        return 1.0
+    return max(float(binomtest(only_first, trials, 0.5).pvalue), sys.float_info.min)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -59,3 +65,24 @@ def newcombe_difference(first: tuple[int, int], second: tuple[int, int]) -> Diff
         value - math.hypot(share_1 - low_1, high_2 - share_2),
         value + math.hypot(high_1 - share_1, share_2 - low_2),
     )
+
+
+def weighted_difference(parts: Sequence[tuple[float, Difference]]) -> Difference:
+    """The weighted mean of differences of independent strata.
+
+    Its interval recovers the variances from those of the parts (Zou and Donner, Stat. Med. 27,
+    2008); with one part it is that part's.
+
+    Args:
+        parts: Weight, any positive number, and difference of each stratum.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    total = sum(weight for weight, _ in parts)
+    if not total:
+        raise ValueError(f"expected positive weights; got {[weight for weight, _ in parts]}")
+    value = sum(weight / total * part.value for weight, part in parts)
+    below = math.hypot(*(weight / total * (part.value - part.low) for weight, part in parts))
+    above = math.hypot(*(weight / total * (part.high - part.value) for weight, part in parts))
+    return Difference(value, value - below, value + above)

@@ -26,7 +26,7 @@ from advgen.evaluate.robustness.statistics import holm, mcnemar_exact
 from advgen.imagesets.batches import Skipped
 from advgen.records import ClassPair
 from advgen.scoring import pool
-from advgen.scoring.clusters import cluster_interval
+from advgen.scoring.clusters import cluster_differences, cluster_interval, sign_flip_p
 
 
 @dataclass(frozen=True)
@@ -190,13 +190,28 @@ def _comparisons(
         for model in models:
             if model.weights_sha256 == weights:
                 continue
-            other = model.margins > 0
-            first = int((mine & counted.fooled & ~other).sum())
-            second = int((mine & other & ~counted.fooled).sum())
-            p = mcnemar_exact(first, second)
-            found.append(Comparison(name, model.name, int(mine.sum()), first, second, p, p))
-    corrected = holm([comparison.p for comparison in found])
-    return tuple(replace(c, p_holm=p) for c, p in zip(found, corrected, strict=True))
+            other = (model.margins > 0)[mine]
+            names = name, model.name
+            found.append(_compared(names, counted.fooled[mine], other, counted.sentence[mine]))
+    by_row = holm([comparison.p for comparison in found])
+    by_description = holm([comparison.p_descriptions for comparison in found])
+    return tuple(
+        replace(comparison, p_holm=p, p_descriptions_holm=q)
+        for comparison, p, q in zip(found, by_row, by_description, strict=True)
+    )
+
+
+def _compared(
+    names: tuple[str, str],
+    attacked: Bool[np.ndarray, " row"],
+    other: Bool[np.ndarray, " row"],
+    sentence: Int[np.ndarray, " row"],
+) -> Comparison:
+    first, second = int((attacked & ~other).sum()), int((other & ~attacked).sum())
+    sums = cluster_differences(attacked, other, sentence)
+    p, q = mcnemar_exact(first, second), sign_flip_p(attacked, other, sentence)
+    deciding = int((sums != 0).sum())
+    return Comparison(*names, len(sentence), first, second, p, p, len(sums), deciding, q, q)
 
 
 def _data(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from advgen.evaluate.robustness.notes import notes
 from advgen.evaluate.robustness.results import Comparison, Evaluation, ModelResult, PairResult
 from advgen.evaluate.robustness.statistics import Difference
 from advgen.scoring import Rate
 
 NOTHING = "-"
 _SHOWN = 2
-TOLERANCE = 1e-4
-"""Difference of margins up to which a model counts as scored as before: last bits of batches."""
+_LEAST_P = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,6 @@ def tables(evaluation: Evaluation) -> list[Table]:
     if evaluation.comparisons:
         found.append(_comparisons(evaluation.comparisons))
     return found
-
-
-def notes(evaluation: Evaluation) -> list[str]:
-    """What a reader has to know beside the numbers, as sentences."""
-    data = evaluation.data
-    said = []
-    if data.clean is None:
-        said.append(
-            "No clean control was given: a low accuracy here may be that of a model which cannot"
-            " tell the classes apart on any image."
-        )
-    if data.only_fooled:
-        said.append(
-            "The data set holds only images that fooled the attacked model, so that model's success"
-            " is 100 % by choice, and its comparisons with others say how much transfers, not which"
-            " model is weaker."
-        )
-    if data.unverified:
-        said.append(
-            f"Nobody verified {data.unverified} of the {data.rows} images; they count all the same."
-        )
-    for what, images in (("image", data.left_out), ("clean image", data.clean_left_out)):
-        if images:
-            many = "1 was" if len(images) == 1 else f"{len(images)} were"
-            said.append(
-                f"Of unusable {what}s, {many} left out for all models, e.g. {images[0].name}:"
-                f" {images[0].reason}."
-            )
-    said += [text for model in evaluation.models if (text := _as_before(model))]
-    if data.drawn:
-        said.append("The images are drawn by the sandbox; they say nothing of natural images.")
-    return said
 
 
 def markdown(evaluation: Evaluation) -> str:
@@ -119,6 +87,13 @@ def difference_cell(found: Difference | None) -> str:
     return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
+def p_cell(p: float) -> str:
+    """`0.012` or `3.0e-07`; a p value is never 0, however small."""
+    if p < _LEAST_P:
+        return f"< {_LEAST_P:.0e}"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
 def prompts_cell(prompts: Sequence[str]) -> str:
     """The first prompts, and how many more there are."""
     shown = ", ".join(f"`{text}`" for text in prompts[:_SHOWN])
@@ -135,7 +110,8 @@ def _overall(evaluation: Evaluation) -> Table:
         "Percent with 95 % intervals. Success: images taken for the target class (Wilson); by"
         " description: the interval when whole descriptions are drawn again. Accuracy is 100 less"
         " success. Clean: accuracy between the same two classes on clean images of the true class,"
-        " then of either class. Excess: success less the clean error rate (Newcombe), in points.",
+        " then of either class. Excess: success less the clean error rate (Newcombe), in points;"
+        " over several pairs the mean of theirs, weighted by their images here.",
     )
 
 
@@ -202,7 +178,11 @@ def _transfers(evaluation: Evaluation) -> list[Table]:
 def _comparisons(found: tuple[Comparison, ...]) -> Table:
     return Table(
         "Comparisons",
-        ("attacked", "evaluated", "images", "only attacked", "only evaluated", "p", "p (Holm)"),
+        (
+            *("attacked", "evaluated", "images", "only attacked", "only evaluated"),
+            *("p (images)", "p (images, Holm)"),
+            *("descriptions that differ", "p (descriptions)", "p (descriptions, Holm)"),
+        ),
         tuple(
             (
                 row.attacked,
@@ -210,29 +190,18 @@ def _comparisons(found: tuple[Comparison, ...]) -> Table:
                 str(row.rows),
                 str(row.only_attacked),
                 str(row.only_evaluated),
-                _p_cell(row.p),
-                _p_cell(row.p_holm),
+                p_cell(row.p),
+                p_cell(row.p_holm),
+                f"{row.deciding} of {row.descriptions}",
+                p_cell(row.p_descriptions),
+                p_cell(row.p_descriptions_holm),
             )
             for row in found
         ),
-        "Images that fool one of the two alone, with McNemar's exact test on them, two-sided;"
-        " Holm's correction over all lines.",
-    )
-
-
-def _p_cell(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def _as_before(model: ModelResult) -> str:
-    if model.recorded_difference is None:
-        return ""
-    largest = f"{model.recorded_difference:.1e}"
-    if model.recorded_difference <= TOLERANCE:
-        return f"{model.name} scores its own images as recorded, off by {largest} at most."
-    return (
-        f"{model.name} does not score its own images as recorded: margins differ by up to"
-        f" {largest}. Other prompts or other preprocessing than the attack's do that."
+        "Images that fool one of the two alone. p (images): McNemar's exact test on them, as if all"
+        " images were independent. p (descriptions): exact sign-flip test over whole descriptions,"
+        " which may be as alike inside as they like; it is the one to believe. Both two-sided, each"
+        " with Holm's correction over all lines.",
     )
 
 

@@ -22,8 +22,9 @@ from advgen.evaluate.robustness.scores import (
     score_model,
 )
 from advgen.evaluate.robustness.summary import ScoredModel, summarise
+from advgen.evaluate.robustness.writable import require_writable
 from advgen.models import ClipModel, load_clip
-from advgen.models.text import fill_template
+from advgen.models.text import check_template
 
 MODELS, CLEAN = "models", "clean"
 _MOST_WORKERS = 8
@@ -43,7 +44,7 @@ class EvaluationSettings:
         seed: Of the intervals over descriptions.
 
     Raises:
-        ConfigError: If no model is named, or a template has no place for the class.
+        ConfigError: If no model is named, or a template has no place for the class or another one.
     """
 
     models: tuple[str, ...]
@@ -60,13 +61,7 @@ class EvaluationSettings:
             raise ConfigError("name at least one model: --model NAME")
         object.__setattr__(self, "models", tuple(dict.fromkeys(self.models)))
         for template in self.templates:
-            try:
-                fill_template(template, "dog")
-            except ValueError as error:
-                raise ConfigError(
-                    f"the template '{template}' has no place for the class; write {{noun}} or"
-                    " {article} {noun} where its name goes"
-                ) from error
+            check_template(template)
 
 
 @dataclass(frozen=True)
@@ -106,6 +101,7 @@ def evaluate_models(
     if spec is not None:
         progress.stage("finding the clean images")
     control = None if spec is None else open_clean(spec, data)
+    require_writable(out)
     walk = _Walk(settings, out, progress, rows, control)
     scored, failures = [], {}
     for name in settings.models:
@@ -113,7 +109,8 @@ def evaluate_models(
             scored.append(walk.scored(name))
         except ModelError as error:
             failures[name] = str(error)
-            progress.note(f"{name} was left out: {error}")
+            if len(settings.models) > 1:
+                progress.note(f"{name} was left out: {error}")
     if not scored:
         raise ModelError(_nothing(failures))
     return Evaluated(summarise(data, control, scored, settings.seed), failures)
@@ -197,6 +194,11 @@ def _load(name: str, device: str) -> ClipModel:
         return load_clip(name, device=device)
     except ModelError:
         raise
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{name} does not fit into the memory of the device; free some, or choose another:"
+            " --device"
+        ) from error
     except AdvgenError as error:
         raise ModelError(str(error)) from error
 

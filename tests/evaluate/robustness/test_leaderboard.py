@@ -30,6 +30,11 @@ def row(model: str, success: float, excess: float | None = 0.1, **columns: Any) 
     }
 
 
+def board_of(**columns: Any) -> str:
+    document = {"schema": "advgen-leaderboard/1", "rows": [row("a", 0.1) | columns]}
+    return json.dumps(document)
+
+
 def order(path: Path) -> list[str]:
     return [found["model"] for found in read_leaderboard(path)]
 
@@ -46,10 +51,47 @@ def test_rows_are_added_replaced_and_ranked(tmp_path: Path) -> None:
     assert order(path)[-1] == "worse" and len(order(path)) == 6
     text = page.read_text(encoding="utf-8")
     assert page == path.with_suffix(".md") and text.count("## ") == 2
-    assert "| worse (`worsewor`) | 10 | 10.0 [0.0, 50.0] | 10.0 [0.0, 50.0] | -20.0 [" in text
+    assert "| worse (`worsewor`) | 10 | 10.0 [0.0, 50.0] | - | 10.0 [0.0, 50.0] | -20.0 [" in text
     before = path.read_bytes(), page.read_bytes()
     update_leaderboard(path, [row("better", 0.9, -0.1)])
     assert (path.read_bytes(), page.read_bytes()) == before
+
+
+def test_a_place_that_cannot_be_written_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(StoreError, match=r"cannot write into .*Permission denied"):
+        update_leaderboard(tmp_path / "board.json", [row("a", 0.1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_control_is_another_row(tmp_path: Path) -> None:
+    path = tmp_path / "board.json"
+    update_leaderboard(path, [row("a", 0.1, 0.3)])
+    update_leaderboard(path, [row("a", 0.1, None)])
+    update_leaderboard(path, [row("a", 0.1, 0.2, clean_images="folder:y")])
+    found = [(line["clean_images"], line["excess"] and 1) for line in read_leaderboard(path)]
+    assert found == [("folder:y", 1), ("folder:x", 1), (None, None)]
+
+
+def test_tests_are_corrected_over_the_table(tmp_path: Path) -> None:
+    def against(p: float, attacked: str = "x") -> list[dict[str, Any]]:
+        return [{"attacked": attacked, "p_descriptions": p}]
+
+    path = tmp_path / "board.json"
+    update_leaderboard(path, [row("old", 0.1, 0.5), row("a", 0.1, 0.1, tests=against(0.01))])
+    assert "| 0.010 (x) | folder:x |" in path.with_suffix(".md").read_text(encoding="utf-8")
+    both = against(1e-5) + against(0.5, "y")
+    update_leaderboard(path, [row("b", 0.1, 0.2, tests=both, sentence_interval=[0.05, 0.2])])
+    update_leaderboard(path, [row("a", 0.1, None, tests=against(0.01))])
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert text.count("| 0.020 (x) |") == 2, "the same test in two rows counts once"
+    assert "| 3.0e-05 (x), 0.500 (y) |" in text and "| [5.0, 20.0] |" in text
+    assert "| old (`oldoldol`) | 10 | 10.0 [0.0, 50.0] | - |" in text
 
 
 @pytest.mark.parametrize(
@@ -60,6 +102,12 @@ def test_rows_are_added_replaced_and_ranked(tmp_path: Path) -> None:
         ('{"schema": "advgen-leaderboard/2", "rows": []}', "'advgen-leaderboard/2'"),
         ('{"schema": "advgen-leaderboard/1", "rows": [{}]}', "lack a column"),
         ('{"schema": "advgen-leaderboard/1", "rows": {}}', "lack a column"),
+        (board_of(success=None), "another kind of value"),
+        (board_of(success={"share": None}), "another kind of value"),
+        (board_of(excess=0.1), "another kind of value"),
+        (board_of(model=3), "another kind of value"),
+        (board_of(prompts=None), "another kind of value"),
+        (board_of(tests=[{"attacked": "a"}]), "another kind of value"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_and_kept(

@@ -1,5 +1,6 @@
 """Numbers by hand: 11 rows, of which six were made against sandbox-a and five against another."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from advgen.errors import DataError
 from advgen.evaluate.robustness.dataset import open_data
 from advgen.evaluate.robustness.results import Evaluation, rate_of
 from advgen.evaluate.robustness.scores import Scores
+from advgen.evaluate.robustness.statistics import holm
 from advgen.evaluate.robustness.summary import ScoredModel, summarise
 from advgen.imagesets.batches import Skipped
 from advgen.records import ClassPair
@@ -95,6 +97,26 @@ def test_comparisons(release: Path, found: Evaluation) -> None:
     assert row.p == pytest.approx(min(1.0, 2 * 0.5 ** (6 - fooled)))
     assert row.p_holm == pytest.approx(min(1.0, 5 * row.p)), "the smallest of five"
     assert all(row.p <= row.p_holm <= 1 for row in found.comparisons)
+
+
+def test_comparisons_over_descriptions(release: Path, found: Evaluation) -> None:
+    data = open_data(str(release))
+    fooled = np.array([row.fooled for row in data.rows])
+    for row in found.comparisons:
+        attacked = data.rows[0 if row.attacked == found.data.attacked[0] else 6].weights_sha256
+        mine = np.array([line.weights_sha256 == attacked for line in data.rows])
+        (model,) = (model for model in found.models if model.name == row.evaluated)
+        sums: dict[tuple[ClassPair, str], int] = {}
+        for place in np.flatnonzero(mine):
+            key = data.rows[place].pair, data.rows[place].description
+            sums[key] = sums.get(key, 0) + int(fooled[place]) - int(model.margins[place] > 0)
+        signs = itertools.product((1, -1), repeat=len(sums))
+        values = list(sums.values())
+        far = [abs(np.dot(sign, values)) >= abs(sum(values)) for sign in signs]
+        assert row.p_descriptions == pytest.approx(np.mean(far))
+        assert (row.descriptions, row.deciding) == (len(sums), np.count_nonzero(values))
+    corrected = holm([row.p_descriptions for row in found.comparisons])
+    assert [row.p_descriptions_holm for row in found.comparisons] == corrected
 
 
 def test_recorded_margins(release: Path, found: Evaluation) -> None:

@@ -1,10 +1,13 @@
 import json
 import re
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from advgen.evaluate.robustness.files import evaluation_json
+from advgen.evaluate.robustness.notes import notes
 from advgen.evaluate.robustness.results import (
     Comparison,
     EvaluatedData,
@@ -15,7 +18,7 @@ from advgen.evaluate.robustness.results import (
     TransferCell,
     rate_of,
 )
-from advgen.evaluate.robustness.tables import markdown, notes, rate_cell, tables
+from advgen.evaluate.robustness.tables import markdown, p_cell, rate_cell, tables
 from advgen.records import ClassPair
 
 PAIR = ClassPair("dog", "deer")
@@ -40,7 +43,7 @@ def made(*, clean: bool = True, templates: int = 1, **data: object) -> Evaluatio
         EvaluatedData("ds", "0" * 64, pairs=(PAIR,), attacked=("a",), **facts),  # type: ignore[arg-type]
         models,
         tuple(TransferCell("a", m.name, m.success, rate_of(0, 0)) for m in models),
-        (Comparison("a", "b|c", 20, 10, 0, 0.001953125, 0.001953125),),
+        (Comparison("a", "b|c", 20, 10, 0, 0.001953125, 0.001953125, 4, 3, 0.25, 0.5),),
         tuple(f"t{number} {{}}" for number in range(templates)),
     )
 
@@ -60,8 +63,19 @@ def test_every_share_has_its_interval() -> None:
     assert pairs.rows[0] == ("dog:deer", *overall.rows[0])
     assert transfer.rows == (("a", "20", "50.0 [29.9, 70.1]", "0.0 [0.0, 16.1]"),)
     assert given.rows == (("a", "0", "-", "-"),), "no row fooled it"
-    assert comparisons.rows == (("a", "b|c", "20", "10", "0", "0.002", "0.002"),)
+    tests = ("0.002", "0.002", "3 of 4", "0.250", "0.500")
+    assert comparisons.rows == (("a", "b|c", "20", "10", "0", *tests),)
+    assert len(comparisons.header) == len(set(comparisons.header)) == 10
     assert rate_cell(None) == "-"
+
+
+def test_a_p_value_is_never_said_to_be_zero() -> None:
+    cells = ["1.000", "0.001", "9.0e-04", "3.0e-12", "2.2e-299", "< 1e-300", "< 1e-300"]
+    values = (1.0, 0.001, 0.0009, 3e-12, 2.2e-299, sys.float_info.min, 0.0)
+    assert [p_cell(value) for value in values] == cells
+    tests = (replace(made().comparisons[0], p=sys.float_info.min, p_descriptions=1.23456e-40),)
+    (found,) = json.loads(evaluation_json(replace(made(), comparisons=tests)))["comparisons"]
+    assert 0 < found["p"] < 1e-300 and found["p_descriptions"] == 1.235e-40
 
 
 def test_markdown_has_tables_of_equal_columns() -> None:
@@ -94,13 +108,18 @@ def test_what_a_reader_has_to_know(evaluation: Evaluation, says: str) -> None:
 
 
 def test_scores_that_are_not_the_recorded_ones_are_told() -> None:
-    from dataclasses import replace
-
     found = made()
     for difference, says in ((3e-7, "as recorded, off by 3.0e-07"), (0.02, "does not score")):
         model = replace(found.models[0], recorded_difference=difference)
         (said,) = notes(replace(found, models=(model,)))
         assert says in said
+
+
+def test_the_same_weights_under_two_names_are_told() -> None:
+    found = made()
+    models = tuple(replace(model, weights_sha256="a" * 64) for model in found.models)
+    (said,) = notes(replace(found, models=models))
+    assert said.startswith("a and b|c have the same weights")
 
 
 def test_json_is_plain_and_rounded() -> None:

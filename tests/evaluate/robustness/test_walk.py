@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from advgen.errors import ConfigError, DataError, ModelError, SandboxError
+from advgen.errors import ConfigError, DataError, ModelError, SandboxError, StoreError
 from advgen.evaluate.robustness import walk
 from advgen.evaluate.robustness.files import evaluation_json
 from advgen.evaluate.robustness.walk import EvaluationSettings, evaluate_models
@@ -110,6 +111,33 @@ def test_a_fault_of_another_kind_in_loading_is_one_of_the_model(
         evaluate_models(str(release), EvaluationSettings(models=("sandbox-a",)), tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_a_model_is_loaded(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "load_clip", None)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match=r"cannot write into .*; choose another folder"):
+        evaluate_models(str(release), ONE, tmp_path / "file" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_model_too_large_stops_no_other(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = walk.load_clip
+
+    def load(name: str, **options: Any) -> Any:
+        if name == "huge":
+            raise torch.OutOfMemoryError("out of memory")
+        return real(name, **options)
+
+    monkeypatch.setattr(walk, "load_clip", load)
+    settings = EvaluationSettings(models=("huge", "sandbox-a"), clean="none")
+    found = evaluate_models(str(release), settings, tmp_path)
+    assert "does not fit into the memory" in found.failures["huge"]
+    assert [model.name for model in found.evaluation.models] == ["sandbox-a"]
+
+
 def test_numbers_of_a_real_evaluation(release: Path, tmp_path: Path) -> None:
     found = evaluate_models(str(release), BOTH, tmp_path).evaluation
     first = found.models[0]
@@ -146,7 +174,12 @@ def test_unusable_rows_and_nothing_usable(
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"models": ()}, "--model NAME"), ({"models": ("a",), "templates": ("a photo",)}, "{noun}")],
+    [
+        ({"models": ()}, "--model NAME"),
+        ({"models": ("a",), "templates": ("a photo",)}, "{noun}"),
+        ({"models": ("a",), "templates": ("{}", "a {nuon} {noun}")}, "has {nuon}, which nothing"),
+        ({"models": ("a",), "templates": ("{article} big {noun}",)}, "has {article}, which"),
+    ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
