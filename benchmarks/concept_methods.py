@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from advgen.errors import ConfigError
@@ -22,7 +21,8 @@ from advgen.evaluate.concepts.baselines import (
     summed_head_effects,
     text_span_words,
 )
-from advgen.evaluate.concepts.discover import ConceptFinder, ConceptRule
+from advgen.evaluate.concepts.choice import NOTHING, spread_words
+from advgen.evaluate.concepts.discover import RULES, ConceptFinder, ConceptRule
 from advgen.evaluate.concepts.effects import EffectSizes, effect_sizes, joined_sizes
 from advgen.evaluate.concepts.opening import codes_cached, readable_batches
 from advgen.evaluate.concepts.truth import best_hits, chance_precision, recall_at, right_words
@@ -66,8 +66,12 @@ class Choice:
     atoms: str = "unit"
 
 
-TUNED = Choice(rule=ConceptRule(threshold="top", score="projection"))
+TUNED = Choice(rule=RULES["active"])
 """Best of `tuning` by the mean over levels of precision@10; signed or not is the same there."""
+
+NEURONS_SPREAD = Choice(rule=RULES["spread"])
+SPREAD = RULES["spread"].spread
+"""Of 0.1, 0.2 and 0.4 the best precision@10 of things on the tuning scenes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,6 +186,7 @@ def methods(material: Material) -> Iterator[tuple[str, Make]]:
     """The rows of the table."""
     yield "second-order, paper", lambda: second_order(material, Choice())
     yield "second-order, tuned", lambda: second_order(material, TUNED)
+    yield "second-order, all neurons, spread", lambda: second_order(material, NEURONS_SPREAD)
     yield from baselines(material)
 
 
@@ -197,6 +202,14 @@ def baselines(material: Material) -> Iterator[tuple[str, Make]]:
     yield (
         "similarity, image centred",
         lambda: same(image_word_similarity(images, words, image_mean=mean), centred=["image"]),
+    )
+    yield (
+        "similarity, image centred, spread",
+        lambda: same(
+            spread_scores(_centred(images, mean), make_atoms(words, "unit"), SPREAD),
+            centred=["image"],
+            spread=SPREAD,
+        ),
     )
     yield (
         "similarity, both centred",
@@ -245,46 +258,32 @@ def second_order(material: Material, choice: Choice) -> Found:
     finder = ConceptFinder(
         subject.lens(), subject.directions, material.texts, choice.rule, **options
     )
-    scores = finder.weights(_of_layers(material, choice.layers))
+    sizes = _of_layers(material, choice.layers)
+    if choice.rule.spread:
+        scores = _by_rank(finder.best(sizes, DEEPEST), len(material.texts))
+    else:
+        scores = finder.weights(sizes)
     return Found(dataclasses.asdict(choice), dict.fromkeys(LEVELS, scores))
 
 
-def tuning(material: Material) -> Iterator[tuple[str, Make]]:
-    """Every option of the second-order rows, and the baselines beside them."""
-    yield from baselines(material)
-    for quantile, span in itertools.product((0.0, 0.5, 0.9), (10, 30)):
-        name = f"TextSpan, heads above {quantile:.0%}, {span} words each"
-        yield name, lambda q=quantile, s=span: _text_span(material, q, s)
-    deep = tuple(material.subject.layers[-2:])
-    rules = [
-        ConceptRule(threshold=threshold, signed=signed, specific=specific)
-        for threshold, signed, specific in itertools.product(
-            ("quantile", "top"), (False, True), (False, True)
-        )
-    ]
-    rules += [
-        ConceptRule(threshold=threshold, signed=signed, score="projection")
-        for threshold, signed in itertools.product(("quantile", "top"), (False, True))
-    ]
-    for atoms, layers, rule in itertools.product(("unit", "centered-unit"), (None, deep), rules):
-        for nonzeros in (4, 16, 32) if rule.score == "codes" else (32,):
-            choice = Choice(rule=rule, layers=layers, nonzeros=nonzeros, atoms=atoms)
-            yield _named(choice), lambda choice=choice: second_order(material, choice)
+def spread_scores(
+    images: Float[Tensor, "image embed"], words: Float[Tensor, "word embed"], share: float
+) -> Float[Tensor, "image word"]:
+    """Scores in the order of `spread_words`."""
+    return _by_rank(spread_words(images, words, DEEPEST, share), len(words))
 
 
-def _text_span(material: Material, quantile: float, span: int) -> Found:
-    words = material.encoded.embeddings
-    bases = head_words(material.d_heads, words, span=span, quantile=quantile)
-    scores = text_span_words(material.heads, bases, len(words))
-    return Found({}, dict.fromkeys(LEVELS, scores))
+def _by_rank(order: Int[Tensor, "image rank"], words: int) -> Float[Tensor, "image word"]:
+    """Scores that have words in this order, and 0 for all others."""
+    places = torch.arange(order.shape[1], 0, -1.0).expand(order.shape)
+    scores = torch.zeros(len(order), words + 1)  # the last column takes what is `NOTHING`
+    return scores.scatter_(1, order.where(order != NOTHING, words), places)[:, :words]
 
 
-def _named(choice: Choice) -> str:
-    rule = choice.rule
-    code = rule.score if rule.score == "projection" else f"codes of {choice.nonzeros}"
-    layers = "all" if choice.layers is None else ",".join(map(str, choice.layers))
-    marks = "".join(f", {name}" for name in ("signed", "specific") if getattr(rule, name))
-    return f"{code}, {choice.atoms}, layers {layers}, {rule.threshold}{marks}"
+def _centred(
+    images: Float[Tensor, "image embed"], mean: Float[Tensor, " embed"]
+) -> Float[Tensor, "image embed"]:
+    return images / images.norm(dim=1, keepdim=True) - mean
 
 
 def _of_layers(material: Material, layers: tuple[int, ...] | None) -> EffectSizes:

@@ -6,7 +6,8 @@
 Attacks the paper's five pairs, takes per pair the images that fooled the model most, and draws
 both maps for v = target - true. On the sandbox the exact masks say how far the maps lie where they
 should: heat speaks for the target class, so on what is of the true class it ought to be lower than
-on the rest of the image. All images that fooled the model are counted for that, not only those
+on the rest of the image. Images without a mask, or that the true thing fills or does not show in,
+are left out of that; all other images that fooled the model are counted for that, not only those
 shown. Writes fig6.json and fig6.png into benchmarks/results (--out).
 """
 
@@ -70,9 +71,13 @@ def mean_difference(heat: torch.Tensor, share: np.ndarray) -> float | None:
 
 
 def counts(differences: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Per kind of map: images, and in how many the true thing is the colder part."""
+    """Per kind of map: images, and in how many the true thing is the colder part, or neither is."""
     return {
-        name: {"images": len(values), "colder": sum(value < 0 for value in values)}
+        name: {
+            "images": len(values),
+            "colder": sum(value < 0 for value in values),
+            "equal": sum(value == 0 for value in values),
+        }
         for name, values in differences.items()
     }
 
@@ -136,10 +141,12 @@ def measure(options: argparse.Namespace, progress: StderrProgress) -> None:
         "shown": [row[0].id for row in shown],
         "colder_on_the_true_thing": found,
     }
+    compared = len(differences[ORDERS[0]])
     print_table(
-        f"{len(fooled)} of {len(outcome.samples)} images fooled {clip.name}",
-        ["map", "images", "colder on the true thing"],
-        [[name, row["images"], row["colder"]] for name, row in found.items()],
+        f"{len(fooled)} of {len(outcome.samples)} images fooled {clip.name}; {compared} of them "
+        "show the true thing and something else, by exact masks",
+        ["map", "images", "colder on the true thing than beside it", "equal"],
+        [[name, row["images"], row["colder"], row["equal"]] for name, row in found.items()],
     )
     write_result(options.out, "fig6", result)
     if shown:

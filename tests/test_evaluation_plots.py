@@ -71,8 +71,8 @@ def make_evaluation(*, clean: bool = True, models: int = 3, **changes) -> Evalua
         for j, other in enumerate(NAMES[:models])
     )
     comparisons = (
-        Comparison(NAMES[0], NAMES[1], 20, 9, 1, 0.0215, 0.043),
-        Comparison(NAMES[0], NAMES[2], 20, 14, 0, 0.00012, 0.00049),
+        Comparison(NAMES[0], NAMES[1], 20, 9, 1, 0.0215, 0.043, 6, 5, 0.0625, 0.125),
+        Comparison(NAMES[0], NAMES[2], 20, 14, 0, 0.00012, 0.00049, 6, 6, 0.03125, 0.125),
     )
     data = EvaluatedData(
         "drawn animals",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +16,12 @@ from advgen.records import to_json
 
 if TYPE_CHECKING:
     from advgen.config import AttackConfig
-    from advgen.evaluate.concepts.discover import ImageConcepts
+    from advgen.evaluate.concepts.discover import ConceptRule, ImageConcepts
 
-THRESHOLDS = ("quantile", "top")
+RULE_NAMES = ("spread", "active", "paper")
+THRESHOLDS = ("quantile", "top", "none")
 SCORES = ("codes", "projection")
+_PARTS = ("threshold", "score", "signed", "specific", "spread")
 SHOWN_NEURONS = 4
 
 
@@ -38,60 +41,97 @@ def _nothing(**_settings: Any) -> None:
     "--top", default=10, show_default=True, type=click.IntRange(1), help="Words per image."
 )
 @click.option(
-    "--threshold",
-    default="top",
+    "--rule",
+    default="spread",
     show_default=True,
+    type=click.Choice(RULE_NAMES),
+    help="How neurons become words. spread: all of them, one word after another; active: the words "
+    "nearest to those that the image activates most; paper: their sparse codes.",
+)
+@click.option(
+    "--threshold",
+    default=None,
     type=click.Choice(THRESHOLDS),
-    help="A neuron is activated from its hundredth largest effect on (released code), or above its "
-    "98th percentile (paper's text).",
+    help="A neuron is activated from its hundredth largest effect on (released code), above its "
+    "98th percentile (paper's text), or always (none; needs --signed).  [default: the rule's]",
 )
 @click.option(
     "--score",
-    default="projection",
-    show_default=True,
+    default=None,
     type=click.Choice(SCORES),
-    help="Words of a neuron: all by their projection (ours), or its sparse code (paper).",
+    help="Words of a neuron: all by their projection (ours), or its sparse code (paper).  "
+    "[default: the rule's]",
 )
 @click.option(
-    "--signed", is_flag=True, help="An effect against the neuron's direction counts against it."
+    "--signed/--unsigned",
+    default=None,
+    help="Whether an effect against the neuron's direction counts against it.  [default: the "
+    "rule's]",
 )
-@click.option("--specific", is_flag=True, help="Words that many neurons have count less.")
+@click.option(
+    "--specific", is_flag=True, default=None, help="Words that many neurons have count less."
+)
+@click.option(
+    "--spread",
+    default=None,
+    type=click.FloatRange(0, 1),
+    help="Share of a word that is taken off the image before the next is chosen: above 0, other "
+    "things are named in place of more words for one.  [default: the rule's]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def concepts(
     images: tuple[str, ...],
     top: int,
-    threshold: Any,
-    score: Any,
-    signed: bool,
-    specific: bool,
+    rule: str,
     as_json: bool,
     **settings: Any,
 ) -> None:
     """Print words for what is in each image, and the neurons behind them.
 
-    IMAGE is an image file, a folder, or an image set such as sandbox:20?seed=3. The defaults name
-    several times as many drawn things as the paper's rule (`--score codes --threshold quantile`) on
-    the sandbox, where that can be measured: `python -m benchmarks.concepts`.
+    IMAGE is an image file, a folder, or an image set such as sandbox:20?seed=3. On the sandbox,
+    where that can be measured, the default rule names several times as many drawn things as the
+    paper's: `python -m benchmarks.concepts`. Other options replace parts of the rule.
 
     Example: advgen concepts photo.jpg --top 5
     """
-    if specific and score == "projection":
-        raise click.UsageError("--specific counts words in codes: add --score codes")
+    parts = {name: settings.pop(name) for name in _PARTS}
     config = neurons_config(settings)
     with StderrProgress() as progress:
         progress.stage("starting")
-        from advgen.evaluate.concepts.discover import ConceptRule
-
-        rule = ConceptRule(threshold=threshold, score=score, signed=signed, specific=specific)
-        found = _find(images, config, rule, top, progress)
+        found = _find(images, config, _chosen_rule(rule, parts), top, progress)
     if as_json:
         click.echo(json.dumps([to_json(entry) for entry in found]))
     else:
         print_concepts(found)
 
 
+def _chosen_rule(name: str, parts: Mapping[str, Any]) -> ConceptRule:
+    """A rule with the parts that were named in place of its own.
+
+    Raises:
+        UsageError: If the parts do not fit together.
+    """
+    from advgen.evaluate.concepts.discover import RULES
+
+    named = {part: value for part, value in parts.items() if value is not None}
+    wanted = {part: getattr(RULES[name], part) for part in _PARTS} | named
+    if wanted["specific"] and wanted["score"] == "projection":
+        raise click.UsageError("--specific counts words in codes: add --rule paper")
+    if wanted["spread"] and wanted["score"] == "codes":
+        raise click.UsageError("a sparse code has nothing to spread: add --spread 0")
+    if wanted["threshold"] == "none" and not wanted["signed"]:
+        raise click.UsageError(
+            "norms of all neurons do not say for what: add --signed, or --threshold top"
+        )
+    return dataclasses.replace(RULES[name], **wanted)
+
+
 def _find(
-    names: Sequence[str], config: AttackConfig, rule: Any, top: int, progress: StderrProgress
+    names: Sequence[str],
+    config: AttackConfig,
+    rule: ConceptRule,
+    top: int,
+    progress: StderrProgress,
 ) -> list[ImageConcepts]:
     from advgen.evaluate.concepts.opening import open_finder, readable_batches
     from advgen.evaluate.concepts.pictures import open_pictures

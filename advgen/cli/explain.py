@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from advgen.cli.console import StderrProgress, with_world_names, writable_folder
-from advgen.cli.explain_output import explanation_document, print_explanation, write_explanations
+from advgen.cli.explain_output import (
+    ExplainedPicture,
+    explained_picture,
+    explanation_document,
+    print_explanation,
+    write_explanations,
+)
 from advgen.cli.pairs import pair_options
 from advgen.cli.settings import config_options, settings_table
 from advgen.config import AttackConfig, attack_config
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from advgen.evaluate.explanation import Explanation
+    from advgen.imagesets import ImageSet
     from advgen.models import ClipModel
     from advgen.neurons import Catalogue, SignedWord
 
@@ -37,13 +45,7 @@ _SETTINGS = [
 
 
 @click.command(params=list(_SETTINGS))
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    metavar="IMAGE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @pair_options
 @click.option(
     "--neurons",
@@ -62,7 +64,7 @@ _SETTINGS = [
 )
 @click.option("--json", "as_json", is_flag=True, help="Print explanation.json instead of tables.")
 def explain(
-    paths: tuple[Path, ...],
+    images: tuple[str, ...],
     pairs: tuple[ClassPair, ...],
     count: int,
     out: Path,
@@ -71,29 +73,34 @@ def explain(
 ) -> None:
     """Show where in IMAGE a CLIP reads TARGET rather than TRUE, and the neurons that made it so.
 
+    IMAGE is an image file, a folder, or an image set such as sandbox:20?seed=3.
+
     Example: advgen explain scene.png --pair dog:deer
     """
+    for name in images:
+        if ":" not in name and not Path(name).exists():  # with a colon it may be an image set
+            raise click.BadParameter(f"there is no file or folder '{name}'", param_hint="IMAGE...")
     writable_folder(out)
     table = settings_table(**settings, seed=0)
     config = attack_config({**table, "pairs": [str(pair) for pair in pairs]})
     with StderrProgress() as progress:
         progress.stage("starting")
         config = _checked(config, progress)
-        from advgen.imagesets import open_image
+        from advgen.evaluate.concepts.pictures import open_pictures
 
-        opened = [open_image(path) for path in paths]
+        sets = open_pictures(images)
         clip, catalogue = _model(config, count, progress)
-        names = picture_names(paths)
-        found = _explanations(config, clip, catalogue, opened, count, progress)
-        document = explanation_document(config, clip, paths, names, found)
+        found = _explanations(config, clip, catalogue, sets, count, progress)
+        names = picture_names([Path(entry.called) for entry in found])
+        document = explanation_document(config, clip, names, found)
         progress.stage("writing")
         write_explanations(out, config, clip, names, found, document)
     if as_json:
         click.echo(json.dumps(document))
         return
-    for path, explanations in zip(paths, (entries for _, entries in found), strict=True):
-        for explanation in explanations:
-            print_explanation(str(path), explanation)
+    for entry in found:
+        for explanation in entry.explanations:
+            print_explanation(entry.called, explanation)
     click.echo(f"page {out / 'explanation.html'}")
 
 
@@ -140,19 +147,21 @@ def _explanations(
     config: AttackConfig,
     clip: ClipModel,
     catalogue: Catalogue | None,
-    opened: Sequence[Image.Image],
+    sets: Sequence[ImageSet],
     count: int,
     progress: StderrProgress,
-) -> list[tuple[Image.Image, list[Explanation]]]:
-    """Every image as the model sees it, with its explanations, pair by pair."""
+) -> list[ExplainedPicture]:
+    """Every readable image with its explanations, pair by pair.
+
+    Images are read one by one, and of each only what is shown is kept.
+    """
     from advgen.attack.words import pair_classes
     from advgen.evaluate.explanation import explain_image, with_words
-    from advgen.heatmap_overlay import seen_image
 
     classes = pair_classes(config, clip)
-    progress.stage("explaining", len(opened))
+    progress.stage("explaining", sum(map(len, sets)))
     found = []
-    for image in opened:
+    for images, index, image in _readable(sets, progress):
         pixels = clip.preprocess(image)[None]
         explanations = [
             explain_image(
@@ -167,13 +176,43 @@ def _explanations(
             )
             for pair, embeddings in classes.items()
         ]
-        found.append((seen_image(clip, image), explanations))
+        found.append(explained_picture(clip, images, index, image, explanations))
         progress.advance()
     if catalogue is None:
         return found
-    every = [explanation for _, explanations in found for explanation in explanations]
+    every = [explanation for entry in found for explanation in entry.explanations]
     words = _words_of(catalogue, every, progress)
-    return [(image, [with_words(entry, words) for entry in entries]) for image, entries in found]
+    return [
+        dataclasses.replace(entry, explanations=[with_words(e, words) for e in entry.explanations])
+        for entry in found
+    ]
+
+
+def _readable(
+    sets: Sequence[ImageSet], progress: StderrProgress
+) -> Iterator[tuple[ImageSet, int, Image.Image]]:
+    """The images one by one; one of a folder that cannot be read is noted and left out.
+
+    Raises:
+        DataError: If no image of a set can be read.
+    """
+    from advgen.imagesets.files import UnreadableImageError
+
+    for images in sets:
+        fault = None
+        read = 0
+        for index in range(len(images)):
+            try:
+                image = images[index]
+            except UnreadableImageError as error:
+                fault = error
+                progress.note(f"skipped an unreadable image: {error.name} ({error.reason})")
+                progress.advance()
+                continue
+            read += 1
+            yield images, index, image
+        if fault is not None and not read:
+            raise fault
 
 
 def _words_of(

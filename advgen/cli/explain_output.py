@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,51 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from advgen.evaluate.explanation import Explanation
+    from advgen.imagesets import ImageSet
     from advgen.models import ClipModel
     from advgen.neurons import SignedWord
 
 WORDS_IN_A_ROW = 4
+
+
+SIDE = 768
+"""Largest side in pixels of an image that is shown: nothing shows it larger."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplainedPicture:
+    """One image and what was found of it.
+
+    Attributes:
+        called: What the user calls it: its path, or its place in its image set.
+        sha256: Of its file; None where it is no file.
+        seen: What the model sees of it, a square of at most `SIDE` pixels.
+        explanations: One per pair.
+    """
+
+    called: str
+    sha256: str | None
+    seen: Image.Image
+    explanations: Sequence[Explanation]
+
+
+def explained_picture(
+    clip: ClipModel,
+    images: ImageSet,
+    index: int,
+    image: Image.Image,
+    explanations: Sequence[Explanation],
+) -> ExplainedPicture:
+    """What is kept of image number `index` of a set."""
+    from advgen.heatmap_overlay import seen_image
+    from advgen.imagesets.listed import ListedFiles
+    from advgen.store import sha256_file
+
+    seen = seen_image(clip, image)
+    if seen.width > SIDE:
+        seen = seen.resize((SIDE, SIDE))
+    digest = sha256_file(images.path(index)) if isinstance(images, ListedFiles) else None
+    return ExplainedPicture(images.describe(index), digest, seen, explanations)
 
 
 def print_explanation(name: str, explanation: Explanation) -> None:
@@ -58,23 +100,21 @@ def print_explanation(name: str, explanation: Explanation) -> None:
 def explanation_document(
     config: AttackConfig,
     clip: ClipModel,
-    paths: Sequence[Path],
     names: Sequence[str],
-    found: Sequence[tuple[Image.Image, list[Explanation]]],
+    found: Sequence[ExplainedPicture],
 ) -> dict[str, Any]:
     """What explanation.json holds."""
     from advgen.evaluate.explanation import explanation_row
-    from advgen.store import sha256_file
 
     rows = [
         {
-            "image": str(path),
-            "sha256": sha256_file(path),
+            "image": entry.called,
+            "sha256": entry.sha256,
             "picture": f"{name}-{explanation.pair.slug}.png",
             **explanation_row(explanation),
         }
-        for path, name, (_, explanations) in zip(paths, names, found, strict=True)
-        for explanation in explanations
+        for name, entry in zip(names, found, strict=True)
+        for explanation in entry.explanations
     ]
     return {**_facts(config, clip), "explanations": rows}
 
@@ -84,7 +124,7 @@ def write_explanations(
     config: AttackConfig,
     clip: ClipModel,
     names: Sequence[str],
-    found: Sequence[tuple[Image.Image, list[Explanation]]],
+    found: Sequence[ExplainedPicture],
     document: dict[str, Any],
 ) -> None:
     """Pictures first, the page last: whoever sees the page finds everything else."""
@@ -93,8 +133,9 @@ def write_explanations(
     from advgen.store import write_atomic
 
     entries = []
-    for name, (image, explanations) in zip(names, found, strict=True):
-        for entry in explanations:
+    for name, picture in zip(names, found, strict=True):
+        image = picture.seen
+        for entry in picture.explanations:
             pair = entry.pair
             sheet = side_by_side(
                 [

@@ -144,7 +144,7 @@ def explain_image(
     explanation = Explanation(
         pair=pair,
         scores=scores,
-        first_order=first_order_heatmap(clip, pixels, contrast),
+        first_order=first_order_heatmap(clip, pixels, contrast, treatment=treatment),
         second_order=second_order_heatmap(
             clip, pixels, contrast, layers=layers, treatment=treatment
         ),

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from advgen.cli import main
-from advgen.cli.concepts import SCORES, THRESHOLDS, print_concepts
+from advgen.cli.concepts import RULE_NAMES, SCORES, THRESHOLDS, print_concepts
 from advgen.evaluate.concepts import discover, effects
 from advgen.evaluate.concepts.discover import ImageConcepts
 from advgen.imagesets import load_image_set
@@ -55,6 +55,8 @@ def printed(run, pictures: Path) -> list[dict]:
 
 def test_options_are_those_of_the_core() -> None:
     assert (THRESHOLDS, SCORES) == (effects.THRESHOLDS, discover.SCORES)
+    assert tuple(discover.RULES) == RULE_NAMES
+    assert discover.RULES["paper"] == discover.ConceptRule()
 
 
 def test_json_holds_words_and_the_neurons_behind_them(printed, pictures: Path) -> None:
@@ -63,10 +65,16 @@ def test_json_holds_words_and_the_neurons_behind_them(printed, pictures: Path) -
         assert entry["activated"] > 0
         assert 0 < len(entry["words"]) <= 3
         weights = [word["score"] for word in entry["words"]]
-        assert weights == sorted(weights, reverse=True)
-        assert weights[-1] > 0
+        assert min(weights) > 0
         for word in entry["words"]:
             assert {share["neuron"]["layer"] for share in word["neurons"]} <= {3, 4}
+
+
+def test_without_spread_words_stand_by_weight(run, pictures: Path) -> None:
+    found = json.loads(run("--json", "--rule", "active", str(pictures)).stdout)
+    for entry in found:
+        weights = [word["score"] for word in entry["words"]]
+        assert weights == sorted(weights, reverse=True)
 
 
 def test_the_table_shows_the_same(run, printed, pictures: Path) -> None:
@@ -95,7 +103,7 @@ def test_files_folders_and_specs_in_the_order_given(run, printed, pictures: Path
 
 
 def test_codes_are_computed_once(run, cache: Path, pictures: Path) -> None:
-    codes = ("--json", "--score", "codes")
+    codes = ("--json", "--rule", "paper")
     run(*codes, str(pictures / "0.png"))
     before = {path: path.stat().st_mtime_ns for path in (cache / "codes").iterdir()}
     again = run(*codes, str(pictures / "0.png"))
@@ -109,10 +117,12 @@ def test_codes_are_computed_once(run, cache: Path, pictures: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--signed",),
-        ("--threshold", "quantile"),
-        ("--score", "codes"),
-        ("--score", "codes", "--specific"),
+        ("--rule", "active"),
+        ("--rule", "active", "--signed", "--threshold", "quantile"),
+        ("--rule", "paper"),
+        ("--rule", "paper", "--specific"),
+        ("--spread", "0.5"),
+        ("--threshold", "top", "--unsigned"),
     ],
 )
 def test_options_change_the_weights(run, printed, pictures: Path, options) -> None:
@@ -144,7 +154,10 @@ def test_an_unreadable_file_of_a_folder_is_noted(run, tmp_path: Path) -> None:
         (["sandbox:1", "--pool", "nowhere"], 1, "pool"),
         (["sandbox:1", "--model", "nowhere"], 1, "nowhere"),
         (["sandbox:1", "--set", "text.nonzeros"], 2, "KEY=VALUE"),
-        (["sandbox:1", "--specific", "--score", "projection"], 2, "--specific"),
+        (["sandbox:1", "--specific"], 2, "--rule paper"),
+        (["sandbox:1", "--score", "codes"], 2, "--spread 0"),
+        (["sandbox:1", "--spread", "2"], 2, "--spread"),
+        (["sandbox:1", "--unsigned"], 2, "--signed"),
     ],
 )
 def test_faults_are_one_line(run, arguments, code: int, said: str) -> None:

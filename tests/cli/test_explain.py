@@ -1,5 +1,6 @@
 """`advgen explain` from the command line: pictures, JSON, page, and mistakes as sentences."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from advgen.cli.explain import explain, picture_names
+from advgen.cli.explain_output import SIDE, explained_picture
+from advgen.imagesets import load_image_set
+from advgen.models import load_clip
 
 SMALL = ("--lens-images", "sandbox:12", "--layers", "3,4", "--set", "text.nonzeros=4")
 
@@ -119,6 +123,41 @@ def test_other_models_take_any_class(run, image, tiny_clip, tmp_path: Path) -> N
     document = json.loads((tmp_path / "explanation.json").read_text())
     assert document["explanations"][0]["pair"] == "puppy:flying carpet"
     assert document["treatment"] == "centered"
+
+
+def test_folders_and_image_sets_are_explained_too(run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (1500, 1500), "green").save(folder / "large.png")
+    (folder / "text.png").write_text("no image")
+    out = tmp_path / "out"
+    quick = ("--pair", "dog:deer", "--neurons", "0", "--out", str(out), "--json")
+    result = run(str(folder), "sandbox:2?seed=3", *quick)
+    assert result.exit_code == 0, result.stderr
+    assert "skipped an unreadable image" in result.stderr
+    large, *scenes = json.loads(result.stdout)["explanations"]
+    assert large["image"] == str(folder / "large.png")
+    content = (folder / "large.png").read_bytes()
+    assert large["sha256"] == hashlib.sha256(content).hexdigest()
+    assert [row["sha256"] for row in scenes] == [None, None]
+    assert [row["picture"] for row in scenes] == [
+        "2-sandbox_2_seed_3_scene_0-dog-deer.png",
+        "3-sandbox_2_seed_3_scene_1-dog-deer.png",
+    ]
+    assert all((out / row["picture"]).is_file() for row in (large, *scenes))
+    (folder / "large.png").unlink()
+    refused = run(str(folder), *quick)
+    assert refused.exit_code == 1
+    assert "not a readable image" in last_line(refused)
+
+
+def test_a_huge_image_is_kept_as_large_as_it_is_shown(tiny_clip) -> None:
+    clip = load_clip(str(tiny_clip))
+    images = load_image_set("sandbox:1")
+    kept = explained_picture(clip, images, 0, Image.new("RGB", (4000, 4000), "red"), [])
+    assert kept.seen.size == (SIDE, SIDE) and kept.sha256 is None
+    small = explained_picture(clip, images, 0, Image.new("RGB", (40, 40), "red"), [])
+    assert small.seen.size == (40, 40)
 
 
 @pytest.mark.parametrize(

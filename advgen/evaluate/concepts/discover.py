@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from advgen.evaluate.concepts.choice import NOTHING, best_words, spread_words
 from advgen.evaluate.concepts.effects import EffectSizes, Threshold, activated, effect_sizes
 from advgen.lens import NeuronDirections, SecondOrderLens
 from advgen.mining import rank_words
@@ -33,12 +34,15 @@ class ConceptRule:
         signed: Weigh a neuron by x_n(I), its effect's signed coordinate on r_n, in place of the
             effect's norm: the code speaks for r_n, and an effect against r_n speaks against it.
         specific: Multiply each word's weight by its `specificity`.
+        spread: Share of a chosen word that is taken off the image before the next one is chosen,
+            see `spread_words`; 0 takes the words of largest weight (paper).
     """
 
     threshold: Threshold = "quantile"
     score: Score = "codes"
     signed: bool = False
     specific: bool = False
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -46,6 +50,20 @@ class ConceptRule:
             raise ValueError(f"expected a score of {', '.join(SCORES)}; got {self.score!r}")
         if self.specific and self.score == "projection":
             raise ValueError("expected score 'codes' with specific words; got 'projection'")
+        if not 0 <= self.spread <= 1:
+            raise ValueError(f"expected a spread from 0 to 1; got {self.spread}")
+        if self.spread and self.score == "codes":
+            raise ValueError("expected score 'projection' with a spread; got 'codes'")
+        if self.threshold == "none" and not self.signed:
+            raise ValueError("expected signed effects without a threshold; got norms")
+
+
+RULES = {
+    "spread": ConceptRule(threshold="none", score="projection", signed=True, spread=0.2),
+    "active": ConceptRule(threshold="top", score="projection"),
+    "paper": ConceptRule(),
+}
+"""Rules by name. `spread` and `active` were chosen on scenes of the sandbox (docs/lab-log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +73,7 @@ class ImageConcepts:
     Attributes:
         image: What the image is called.
         activated: How many neurons it activates.
-        words: Best first; each with the weight w_j^I and the neurons that add most to it.
+        words: In the order said; each with the weight w_j^I and the neurons that add most to it.
     """
 
     image: str
@@ -106,7 +124,7 @@ class ConceptFinder:
     def words(
         self, sizes: EffectSizes, names: Sequence[str], *, top: int = TOP_WORDS
     ) -> list[ImageConcepts]:
-        """The `top` words of every image that have a positive weight.
+        """The `top` words of every image that have a positive weight, in the order of `best`.
 
         Args:
             sizes: Of the images' effects.
@@ -120,22 +138,36 @@ class ConceptFinder:
             for index in range(len(self.directions[layer]))
         ]
         found = []
-        for name, row in zip(names, strengths, strict=True):
+        for name, row, best in zip(names, strengths, self.best(sizes, top), strict=True):
+            best = best[best != NOTHING]
             active: list[int] = torch.nonzero(row)[:, 0].tolist()
-            terms = row[active, None] * self._speech(active).to(row)
-            best = torch.argsort(terms.sum(dim=0), descending=True, stable=True)[:top]
+            terms = row[active, None] * self._speech(active, best).to(row)
             numbers: list[int] = best.tolist()
             texts = [self.texts[number] for number in numbers]
-            words = rank_words(terms[:, best], [neurons[number] for number in active], texts)
+            words = rank_words(terms, [neurons[number] for number in active], texts)
+            if self.rule.spread:
+                place = {text: position for position, text in enumerate(texts)}
+                words.sort(key=lambda word: place[word.word])
             found.append(ImageConcepts(name, len(active), tuple(words)))
         return found
 
-    def _speech(self, neurons: list[int]) -> Float[Tensor, "neuron word"]:
-        """How some neurons speak for every word of the pool."""
+    def best(self, sizes: EffectSizes, count: int) -> Int[Tensor, "image rank"]:
+        """Numbers of the `count` words said first, in order; `NOTHING` where there are fewer."""
+        if not self.rule.spread:
+            return best_words(self.weights(sizes), count)
+        strengths = activation_strengths(sizes, self.directions, self.rule)
+        images = strengths @ self._directions.to(strengths)
+        return spread_words(images, self._atoms.to(strengths), count, self.rule.spread)
+
+    def _speech(
+        self, neurons: list[int], words: Int[Tensor, " word"]
+    ) -> Float[Tensor, "neuron word"]:
+        """How some neurons speak for some words of the pool."""
         if self.rule.score == "projection":
-            return self._directions[neurons] @ self._atoms.T
-        codes = SparseCodes(self._codes.indices[neurons], self._codes.values[neurons])
-        return codes.dense(len(self.texts)) * self._factor
+            return self._directions[neurons] @ self._atoms[words].T
+        named = self._codes.indices[neurons, :, None] == words
+        values = self._codes.values[neurons, :, None].where(named, 0.0).sum(dim=1)
+        return values * self._factor[words]
 
     @property
     def _directions(self) -> Float[Tensor, "neuron embed"]:

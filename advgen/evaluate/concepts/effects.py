@@ -13,7 +13,7 @@ from torch import Tensor
 from advgen.lens import NeuronDirections, SecondOrderLens
 from advgen.lens.directions import effect_norms, neuron_slices
 
-Threshold = Literal["quantile", "top"]
+Threshold = Literal["quantile", "top", "none"]
 """From where on a neuron counts as activated, see `activated`."""
 THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
 
@@ -77,7 +77,10 @@ def activated(
 
     `quantile`: the norm is above the neuron's 98th percentile over the image set D (paper Sec.
     5.2). `top`: it reaches the 100th largest centred norm over D, the rule of the released code
-    (with 5000 images the same 2 %; with 2000, 5 %).
+    (with 5000 images the same 2 %; with 2000, 5 %). `none`: all neurons that have a direction.
+
+    Differs from the paper: `none`. The largest effects alone leave out part of what the neurons
+    say together: see `python -m benchmarks.concepts --tune`.
 
     Args:
         norms: Of centred effects.
@@ -89,10 +92,12 @@ def activated(
     """
     if threshold not in THRESHOLDS:
         raise ValueError(f"expected a threshold of {', '.join(THRESHOLDS)}; got {threshold!r}")
+    speaks = torch.cat([directions[layer].direction for layer in sorted(directions)]).any(dim=1)
+    if threshold == "none":
+        return speaks.to(norms.device).expand(norms.shape)
     field = "norm_quantile" if threshold == "quantile" else "norm_threshold"
     bound = torch.cat([getattr(directions[layer], field) for layer in sorted(directions)])
     bound = bound.to(norms)
-    speaks = torch.cat([directions[layer].direction for layer in sorted(directions)]).any(dim=1)
     return ((norms > bound) if threshold == "quantile" else (norms >= bound)) & speaks
 
 

@@ -139,10 +139,40 @@ def test_projection_words_come_from_atoms_and_directions(lens, directions, encod
         assert found.words[0].word == encoded.pool.texts[int(row.argmax())]
 
 
+def test_without_a_threshold_every_neuron_speaks(lens, hand_made) -> None:
+    rule = {"threshold": "none", "signed": True}
+    every = finder(lens, hand_made, score="projection", **rule).weights(SIZES)
+    assert torch.equal(every, SIZES.projections)
+    hand_made[5].direction[1] = 0.0  # a neuron without a direction says nothing
+    (first, _) = finder(lens, hand_made, **rule).words(SIZES, ["a", "b"])
+    assert first.activated == 2
+
+
+def test_spread_words_keep_their_order_and_weights(lens, hand_made) -> None:
+    """`snow` lies beside `dog`, so that `ship` is said before `dog` though it weighs less."""
+    atoms = torch.tensor([[1.0, 0.0, 0.0], [0.98, 0.199, 0.0], [0.0, 0.9, 0.0]])
+    rule = ConceptRule(threshold="none", score="projection", signed=True, spread=0.9)
+    made = ConceptFinder(lens, hand_made, TEXTS, rule, atoms=atoms)
+    sizes = EffectSizes(torch.ones(1, 3), torch.tensor([[1.0, 0.3, 0.0]]))
+    assert made.best(sizes, 3).tolist() == [[1, 2, 0]]
+    (found,) = made.words(sizes, ["a"], top=3)
+    assert [word.word for word in found.words] == ["snow", "ship", "dog"]
+    assert [word.score for word in found.words] == pytest.approx([0.98 + 0.0597, 0.27, 1.0])
+
+
 @pytest.mark.usefixtures("shapes_unchecked")
-@pytest.mark.parametrize("rule", [{"score": "cosine"}, {"score": "projection", "specific": True}])
-def test_rules_that_cannot_be_followed(rule) -> None:
-    with pytest.raises(ValueError, match="score"):
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"score": "cosine"}, "score"),
+        ({"score": "projection", "specific": True}, "score"),
+        ({"score": "projection", "spread": 1.5}, "from 0 to 1"),
+        ({"spread": 0.5}, "with a spread"),
+        ({"threshold": "none"}, "signed"),
+    ],
+)
+def test_rules_that_cannot_be_followed(rule, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         ConceptRule(**rule)
 
 
