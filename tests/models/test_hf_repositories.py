@@ -1,13 +1,11 @@
 """`transformers:OWNER/NAME` through the real client, against a local server with its protocol."""
 
-import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from doubles.model_hub import COMMIT, model_hub
 from huggingface_hub.utils import _http
 
 from advgen.errors import ModelError
@@ -15,55 +13,7 @@ from advgen.models import load_clip
 
 pytest.importorskip("transformers")
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 UNREACHED = "http://127.0.0.1:9"
-
-
-class Hub(BaseHTTPRequestHandler):
-    files: dict[str, bytes] = {}
-    asked: list[str] = []
-
-    def log_message(self, format, *args):
-        pass
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        self.answer(body=True)
-
-    def answer(self, *, body: bool):
-        path = self.path.split("?")[0]
-        if "me/gated" in path and "/resolve/" in path:
-            return self.reply(401, b"", body, {"X-Error-Code": "GatedRepo"})
-        if "me/tiny" not in path and "me/gated" not in path:
-            return self.reply(404, b"", body, {"X-Error-Code": "RepoNotFound"})
-        if "/none" in path:
-            return self.reply(404, b"", body, {"X-Error-Code": "RevisionNotFound"})
-        named = {name: hashlib.sha1(data).hexdigest() for name, data in self.files.items()}
-        if "/tree/" in path:
-            tree = [
-                {"type": "file", "path": name, "size": len(self.files[name]), "oid": oid}
-                for name, oid in named.items()
-            ]
-            return self.reply(200, json.dumps(tree).encode(), body)
-        if path.startswith("/api/models/"):
-            siblings = [{"rfilename": name} for name in self.files]
-            info = {"id": "me/tiny", "sha": COMMIT, "siblings": siblings}
-            return self.reply(200, json.dumps(info).encode(), body)
-        name = path.rsplit("/", 1)[-1]
-        headers = {"ETag": f'"{named[name]}"', "X-Repo-Commit": COMMIT}
-        return self.reply(200, self.files[name], body, headers)
-
-    def reply(self, status, data, body, headers=None):
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
 
 
 def unplug(patch: pytest.MonkeyPatch) -> None:
@@ -77,30 +27,10 @@ def unplug(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path, clip_folder):
-    Hub.files = {path.name: path.read_bytes() for path in clip_folder.iterdir()}
-    Hub.files |= {"pytorch_model.bin": b"a pickle", "README.md": b"not wanted"}
-    Hub.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    constants = huggingface_hub.constants
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    for name, value in (
-        ("ENDPOINT", endpoint),
-        ("HUGGINGFACE_CO_URL_TEMPLATE", template),
-        ("HF_HUB_CACHE", str(tmp_path / "cache")),
-        ("HF_HUB_DISABLE_XET", True),
-        ("HF_HUB_DISABLE_PROGRESS_BARS", True),
-        ("HF_HUB_OFFLINE", False),
-        ("HF_TOKEN_PATH", str(tmp_path / "no-token")),
-    ):
-        monkeypatch.setattr(constants, name, value)
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield Hub
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    files = {path.name: path.read_bytes() for path in clip_folder.iterdir()}
+    files |= {"pytorch_model.bin": b"a pickle", "README.md": b"not wanted"}
+    with model_hub(monkeypatch, tmp_path, files) as served:
+        yield served
 
 
 def test_a_repository_at_a_fixed_commit(hub, clip_folder, tmp_path, monkeypatch):
