@@ -7,6 +7,7 @@ transformers and diffusers. No token is ever printed or kept; `huggingface_hub` 
 from advgen.hub.access import PATIENCE, Access, TokenState, check_access, together, token_state
 from advgen.hub.cache import cached_folder, cached_revision
 from advgen.hub.faults import hub_fault, is_folder, page_of
+from advgen.hub.quiet import quiet_client
 from advgen.hub.revision import folder_digest, pinned_revision
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "is_folder",
     "page_of",
     "pinned_revision",
+    "quiet_client",
     "together",
     "token_state",
 ]

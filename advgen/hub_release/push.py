@@ -7,8 +7,7 @@ somebody else does in between makes it fail instead of being overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from advgen.attack.progress import Progress, Silent
 from advgen.dataset.card import merge_card
 from advgen.errors import ConfigError, DataError
+from advgen.hub import quiet_client
 from advgen.hub.faults import chain, first_line, statuses
 from advgen.hub_release.contents import Release, check_licence, read_release
 from advgen.hub_release.faults import dataset_page, told_as_faults, without_secrets
@@ -91,7 +91,7 @@ def push_dataset(
     release = read_release(Path(folder))
     if not dry_run and get_token() is None:
         raise ConfigError("there is no token for the Hub; run: hf auth login")
-    with _quiet(), told_as_faults(repo, revision):
+    with quiet_client(bars=False), told_as_faults(repo, revision):
         remote = read_remote(repo, revision)
         _check_remote(remote, private, create_pr)
         if remote.card not in ("", release.card):
@@ -234,17 +234,3 @@ def _check_arrived(release: Release, repo: str, commit: str) -> None:
             f"commit {commit} of '{repo}' does not hold '{lacking[0].path}' as it was built; was "
             "the folder changed during the push? Build it anew and push again"
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library quiet: its warnings may name signed addresses."""
-    bars, level = utils.are_progress_bars_disabled(), utils.logging.get_verbosity()
-    utils.disable_progress_bars()
-    utils.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        utils.logging.set_verbosity(level)
-        if not bars:
-            utils.enable_progress_bars()

@@ -13,7 +13,7 @@ from torch import nn
 
 from advgen import registry
 from advgen.errors import ModelError
-from advgen.hub import is_folder
+from advgen.hub import is_folder, quiet_client
 from advgen.models.checkpoint import load_weights
 from advgen.models.hf_loading import TRANSFORMERS, load_transformers
 from advgen.models.hf_model import HfModel
@@ -107,7 +107,8 @@ def _from_tag(name: str) -> OpenClipModel:
             f"use '{architecture}-quickgelu/{tag}'"
         )
     try:
-        model = open_clip.create_model(architecture, pretrained=tag)
+        with quiet_client():
+            model = open_clip.create_model(architecture, pretrained=tag)
     except (RuntimeError, OSError) as error:
         raise ModelError(
             f"the weights of {name} could not be loaded ({error}); without a network, copy the "
