@@ -11,7 +11,7 @@ from PIL import Image
 
 from advgen.evaluate.explanation import Explanation
 from advgen.gallery import image_uri
-from advgen.heatmap_overlay import overlay
+from advgen.heatmap_overlay import overlay, peak_of
 from advgen.page_templates import page_script, page_style, page_template
 from advgen.plots import TARGET_COLOR, TRUE_COLOR
 
@@ -65,6 +65,7 @@ def render_explanations(page: ExplanationPage) -> str:
         page=page,
         pictures=[heatmap_uris(entry.image, entry.explanation) for entry in page.entries],
         reach=max((abs(push.contribution) for push in pushes), default=0.0) or 1.0,
+        peak_of=peak_of,
         words_shown=WORDS_SHOWN,
         style=page_style("report.css", "explanation.css"),
         script=script,
