@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -393,16 +392,3 @@ def test_a_ring_of_causes_ends() -> None:
 @pytest.mark.parametrize("source", ["", "no/folder", "\0", "~nobody-of-that-name/x"])
 def test_what_is_no_folder(source: str) -> None:
     assert not hub.is_folder(source)
-
-
-@pytest.mark.parametrize("bars", [True, False])
-def test_a_quiet_client_warns_of_nothing_and_is_as_before_afterwards(bars: bool) -> None:
-    from huggingface_hub import utils
-
-    before = utils.logging.get_verbosity(), utils.are_progress_bars_disabled()
-    logger = utils.logging.get_logger("huggingface_hub.utils._http")
-    with pytest.raises(KeyError), hub.quiet_client(bars=bars):
-        assert not logger.isEnabledFor(logging.WARNING) and logger.isEnabledFor(logging.ERROR)
-        assert utils.are_progress_bars_disabled() == (before[1] or not bars)
-        raise KeyError
-    assert (utils.logging.get_verbosity(), utils.are_progress_bars_disabled()) == before
