@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -270,6 +271,34 @@ def write_atomic(path: Path | str, data: bytes | str) -> None:
         raise StoreError(
             f"cannot write {path} ({error.strerror}); {todo} (artifacts: set {CACHE_VARIABLE})"
         ) from error
+
+
+def write_fault(folder: Path) -> str:
+    """Why files cannot be written into a folder, or where it will be made; empty if they can.
+
+    Nothing stays behind. Ask before hours of work rather than after.
+
+    Args:
+        folder: It need not be there yet.
+    """
+    place = folder.expanduser().absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def require_writable(folder: Path) -> None:
+    """See `write_fault`.
+
+    Raises:
+        StoreError: If the folder cannot be written.
+    """
+    if fault := write_fault(folder):
+        raise StoreError(f"cannot write into {folder} ({fault}); choose another folder")
 
 
 def is_leftover(path: Path) -> bool:

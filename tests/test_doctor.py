@@ -320,7 +320,7 @@ def test_writing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(places.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     check = places.check_writable("runs", tmp_path, "todo")
     assert (check.state, check.todo) == ("fail", "todo") and "Permission denied" in check.message
 

@@ -159,7 +159,7 @@ def _check_leaderboard(path: Path | None) -> None:
             f"{path} must end in .json; its table becomes .md", param_hint="--leaderboard"
         )
     from advgen.evaluate.robustness.leaderboard import read_leaderboard
-    from advgen.evaluate.robustness.writable import require_writable
+    from advgen.store import require_writable
 
     read_leaderboard(path)
     require_writable(path.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from advgen.doctor.check import Check
 from advgen.errors import AdvgenError
 from advgen.hub import Access, is_folder
 from advgen.plan import Plan, PlannedImages
+from advgen.store import write_fault
 
 _SPARE = 1.1
 
@@ -49,11 +49,9 @@ def check_writable(name: str, folder: Path, todo: str) -> Check:
     """Whether files can be written into a folder, or it can be made; nothing is left behind."""
     if folder.exists() and not folder.is_dir():
         return Check(name, "fail", f"{folder} is a file", todo)
-    try:
-        with tempfile.TemporaryFile(dir=existing(folder)):
-            return Check(name, "ok", f"{folder} can be written")
-    except OSError as error:
-        return Check(name, "fail", f"{folder} cannot be written ({error.strerror})", todo)
+    if fault := write_fault(folder):
+        return Check(name, "fail", f"{folder} cannot be written ({fault})", todo)
+    return Check(name, "ok", f"{folder} can be written")
 
 
 def existing(folder: Path) -> Path:

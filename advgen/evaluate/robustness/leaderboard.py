@@ -23,8 +23,7 @@ from advgen.evaluate.robustness.tables import (
     p_cell,
     prompts_cell,
 )
-from advgen.evaluate.robustness.writable import require_writable
-from advgen.store import canonical_json, write_atomic
+from advgen.store import canonical_json, require_writable, write_atomic
 
 SCHEMA = "advgen-leaderboard/1"
 PATIENCE = 60.0

@@ -22,9 +22,9 @@ from advgen.evaluate.robustness.scores import (
     score_model,
 )
 from advgen.evaluate.robustness.summary import ScoredModel, summarise
-from advgen.evaluate.robustness.writable import require_writable
 from advgen.models import ClipModel, load_clip
 from advgen.models.text import check_template
+from advgen.store import require_writable
 
 MODELS, CLEAN = "models", "clean"
 _MOST_WORKERS = 8
